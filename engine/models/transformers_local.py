@@ -1,0 +1,221 @@
+"""A causal language model in this process, by transformers: the embedded one, or any local folder."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelUnavailableError, PromptTooLongError
+from engine.line_format import EOS_TOKEN, LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
+from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+REQUIRED_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
+MIN_ROOM_TOKENS = 16
+"""A prompt must leave at least this much of the context for a completion."""
+
+_FORBIDDEN = float("-inf")
+
+
+class TransformersLocal:
+    """A model folder on disk, loaded at first use; float32 on CPU, the stored type on a GPU."""
+
+    def __init__(
+        self, folder: Path | str, *, name: str, profile: Profile, threads: int | None = None
+    ) -> None:
+        """Name the folder; nothing is read before the first sample."""
+        self._folder = Path(folder)
+        self._name = name
+        self._profile = profile
+        self._threads = threads
+
+    @property
+    def name(self) -> str:
+        """The name to write in evidence and results."""
+        return self._name
+
+    @property
+    def profile(self) -> Profile:
+        """How this model wants to be prompted."""
+        return self._profile
+
+    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
+        """Yield exactly `sampling.n` completions, each as soon as it is finished.
+
+        The prompt is read once and its cache repeated `n` times; the generator is seeded per call,
+        so the same call gives the same texts on the same machine.
+
+        Raises:
+            ModelUnavailableError: a file of the folder is missing or cannot be read.
+            PromptTooLongError: the prompt leaves no room for a completion.
+        """
+        ids = self._encode(prompt)
+        room = self._profile.context_tokens - len(ids)
+        if room < MIN_ROOM_TOKENS:
+            raise PromptTooLongError(len(ids), self._profile.context_tokens)
+        return self._decode(ids, sampling, min(sampling.max_tokens, room))
+
+    def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
+        """The log-likelihood (nats, closing token included) of each completion after the prompt.
+
+        Raises:
+            ModelUnavailableError: a file of the folder is missing or cannot be read.
+        """
+        import torch
+
+        ids = self._encode(prompt)
+        texts = [[*self._tokenizer.encode(c, add_special_tokens=False), self._eos] for c in completions]
+        scores: list[float] = []
+        with torch.inference_mode():
+            for text in texts:
+                logits = self._model(torch.tensor([ids + text])).logits[0, len(ids) - 1 : -1]
+                logp = logits.float().log_softmax(-1)
+                scores.append(float(logp.gather(-1, torch.tensor(text)[:, None]).sum()))
+        return scores
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        """The prompt's token ids: raw text for a line model, the chat template otherwise."""
+        if self._profile.edit_format is EditFormat.LINE:
+            return list(self._tokenizer.encode(prompt.user, add_special_tokens=False))
+        turns = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        turns.append({"role": "user", "content": prompt.user})
+        text = self._tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True
+        )
+        return list(self._tokenizer.encode(str(text), add_special_tokens=False))
+
+    def _decode(self, ids: list[int], sampling: Sampling, longest: int) -> Iterator[Completion]:
+        """Sample `n` rows from one shared prefill; a row leaves as soon as it closes."""
+        import torch
+
+        generator = torch.Generator().manual_seed(sampling.seed)
+        masks = self._line_masks(ids)
+        done = [False] * sampling.n
+        texts: list[list[int]] = [[] for _ in range(sampling.n)]
+        with torch.inference_mode():
+            out = self._model(torch.tensor([ids], device=self._model.device), use_cache=True)
+            cache = out.past_key_values
+            cache.batch_repeat_interleave(sampling.n)
+            logits = out.logits[:, -1].float().repeat(sampling.n, 1)
+            for step in range(longest):
+                chosen = pick(
+                    logits + masks[min(step, 2)] if masks else logits, sampling.temperature, generator
+                )
+                for row in self._close(chosen.tolist(), texts, done, step == longest - 1):
+                    yield self._completion(row, texts[row], len(ids))
+                if all(done):
+                    return
+                out = self._model(
+                    chosen[:, None].to(self._model.device), past_key_values=cache, use_cache=True
+                )
+                logits = out.logits[:, -1].float()
+
+    def _close(
+        self, chosen: list[int], texts: list[list[int]], done: list[bool], last: bool
+    ) -> list[int]:
+        """Write the chosen tokens down; the rows that this step finished."""
+        closed = []
+        for row, token in enumerate(chosen):
+            if done[row]:
+                continue
+            if token != self._eos:
+                texts[row].append(token)
+            if token == self._eos or last:
+                done[row] = True
+                closed.append(row)
+        return closed
+
+    def _completion(self, row: int, tokens: list[int], tokens_in: int) -> Completion:
+        """One finished row as text."""
+        text = str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
+        return Completion(row, text, tokens_in, len(tokens) + 1)
+
+    def _line_masks(self, ids: list[int]) -> "tuple[torch.Tensor, ...]":
+        """What a line model may say at token 0 (a line of the prompt), 1 (text or a line), later.
+
+        Three tensors of shape (vocabulary,) to add to the logits; none for other models.
+        """
+        import torch
+
+        if self._profile.edit_format is not EditFormat.LINE:
+            return ()
+        to_ids = self._tokenizer.convert_tokens_to_ids
+        lines = [int(i) for i in to_ids(list(LINE_TOKENS))]
+        shown = [i for i in lines if i in set(ids)]
+        marks = [int(i) for i in to_ids([*MARKER_TOKENS, PAD_TOKEN])]
+        first = torch.full((self._model.config.vocab_size,), _FORBIDDEN)
+        first[shown] = 0.0
+        text = torch.zeros(self._model.config.vocab_size)
+        text[[*lines, *marks]] = _FORBIDDEN
+        text[len(self._tokenizer) :] = _FORBIDDEN
+        second = text.clone()
+        second[shown] = 0.0
+        return first, second, text
+
+    @cached_property
+    def _eos(self) -> int:
+        """The id that ends a completion."""
+        if self._profile.edit_format is EditFormat.LINE:
+            return int(self._tokenizer.convert_tokens_to_ids(EOS_TOKEN))
+        return int(self._tokenizer.eos_token_id)
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The folder's tokenizer."""
+        from transformers import AutoTokenizer
+
+        self._check_files()
+        try:
+            return AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise self._unavailable("tokenizer.json", error) from error
+
+    @cached_property
+    def _model(self) -> "PreTrainedModel":
+        """The folder's weights, ready to be asked."""
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForCausalLM
+
+        self._check_files()
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
+        gpu = torch.cuda.is_available()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                self._folder, local_files_only=True, dtype="auto" if gpu else torch.float32
+            )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise self._unavailable("model.safetensors", error) from error
+        return model.to("cuda" if gpu else "cpu").eval()
+
+    def _check_files(self) -> None:
+        """Name the first file that is missing or is no JSON, before a library says it less clearly."""
+        for file in REQUIRED_FILES:
+            try:
+                json.loads((self._folder / file).read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise self._unavailable(file, error) from error
+        if not any((self._folder / file).is_file() for file in WEIGHT_FILES):
+            raise ModelUnavailableError(self._name, f"{self._folder / WEIGHT_FILES[0]} is missing")
+
+    def _unavailable(self, file: str, error: Exception) -> ModelUnavailableError:
+        """The error that names the file and what was wrong with it."""
+        return ModelUnavailableError(self._name, f"{self._folder / file} cannot be read: {error}")
+
+
+def pick(
+    logits: "torch.Tensor", temperature: float, generator: "torch.Generator"
+) -> "torch.Tensor":
+    """Choose one token a row from logits of shape (n, vocabulary); temperature 0 takes the best."""
+    import torch
+
+    if temperature <= 0:
+        return logits.argmax(-1).cpu()
+    shares = (logits.cpu() / temperature).softmax(-1)
+    return torch.multinomial(shares, 1, generator=generator)[:, 0]
