@@ -1,0 +1,1 @@
+"""Hears webhooks, queues jobs, opens pull requests."""

@@ -1,0 +1,1 @@
+"""Evolves candidate patches for one issue and picks the best."""

@@ -1,0 +1,64 @@
+"""The engine's error tree: conditions under which it could not find out, never results.
+
+EngineError
+├── ModelUnavailableError  retryable
+├── PromptTooLongError
+├── SnapshotMissingError   retryable
+├── SnapshotInvalidError
+└── BadInputError
+"""
+
+
+class EngineError(Exception):
+    """Any condition that keeps the engine from finding out whether it can repair."""
+
+    retryable: bool = False
+
+
+class ModelUnavailableError(EngineError):
+    """The model cannot be reached or loaded."""
+
+    retryable = True
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"the model {model!r} cannot be used: {reason}")
+        self.model = model
+        self.reason = reason
+
+
+class PromptTooLongError(EngineError):
+    """The prompt does not fit the model's context."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"the prompt has {tokens} tokens and the model takes {limit}; "
+            "name fewer or smaller files in the issue"
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class SnapshotMissingError(EngineError):
+    """The repository snapshot that a job names is not on the shared storage."""
+
+    retryable = True
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the snapshot {key!r} is not on the shared storage; "
+            "check that bot and engine mount the same one"
+        )
+        self.key = key
+
+
+class SnapshotInvalidError(EngineError):
+    """The snapshot's content does not match its digest, or it cannot be unpacked safely."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"the snapshot {key!r} cannot be used: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class BadInputError(EngineError):
+    """What a person handed in cannot be worked on; the message says what to change."""

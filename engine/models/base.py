@@ -1,0 +1,83 @@
+"""What the engine asks of a language model: some completions of one prompt, as they finish."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class EditFormat(StrEnum):
+    """How a model writes an edit down; `engine.edits` reads every one of them."""
+
+    SEARCH_REPLACE = "search_replace"
+    LINE = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What must be known of a model before it is prompted.
+
+    `evolves` is true only for models trained by reinforcement learning to improve their own
+    earlier patches: the others gain nothing from them without a selector (arXiv 2505.23604).
+    `context_tokens` bounds prompt and completion together.
+    """
+
+    edit_format: EditFormat
+    evolves: bool
+    context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request. `user` starts with what all samples share: a prefix cache can serve it.
+
+    For `EditFormat.LINE` models `system` is empty and `user` is the raw text of `engine.line_format`.
+    """
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample: `n` completions at `temperature` (0 is greedy), of at most `max_tokens`."""
+
+    n: int
+    temperature: float
+    max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The model's raw text for sample number `sample` (0..n-1) and what it cost in tokens."""
+
+    sample: int
+    text: str
+    tokens_in: int
+    tokens_out: int
+
+
+class Model(Protocol):
+    """A language model. Implementations stand in the table of `engine.models`."""
+
+    @property
+    def name(self) -> str:
+        """The name to write in evidence and results, such as `embedded` or a served model's id."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """How this model wants to be prompted."""
+        ...
+
+    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
+        """Yield exactly `sampling.n` completions, in any order, each as soon as it is finished.
+
+        The same prompt, sampling and weights give the same texts where the back end can promise it.
+
+        Raises:
+            ModelUnavailableError: the model cannot be reached or loaded; trying later may help.
+            PromptTooLongError: the prompt leaves no room for a completion.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Runs untrusted code in a box and says which tests passed."""

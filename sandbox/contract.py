@@ -1,0 +1,174 @@
+"""Box and Sandbox protocols, and the values that cross them.
+
+A sandbox opens boxes; a box is single use: one candidate, never reset, never reused. Whatever runs in
+it has no network, is not root, and sees a writable copy of the repository at `REPO` that ends with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType, Protocol
+
+Patch = NewType("Patch", str)
+"""A unified diff against base_commit, paths prefixed `a/` and `b/`, as `git diff` writes it."""
+
+REPO = "/repo"
+"""Where every box shows the repository; commands start there."""
+
+
+class TestStatus(StrEnum):
+    """SWE-bench's five words for what became of a test."""
+
+    __test__ = False
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    ERROR = "ERROR"
+    SKIPPED = "SKIPPED"
+    XFAIL = "XFAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one box may use. There is no network switch: it is off."""
+
+    wall_clock_s: float = 120.0
+    memory_bytes: int = 2 * 1024**3
+    cpus: float = 1.0
+    pids: int = 256
+    output_bytes: int = 4 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command did. `exit_code` is None when its time ran out; output is stdout and stderr."""
+
+    exit_code: int | None
+    output: bytes
+    truncated: bool
+    duration_s: float
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A trusted file laid over the patched tree before the tests run, such as a reproduction test."""
+
+    __test__ = False
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestCommand:
+    """How a repository runs its tests. `{tests}` in argv is replaced by test ids, or dropped."""
+
+    __test__ = False
+
+    runner: str
+    argv: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestSpec:
+    """The tests to run on a candidate and what is known of them at base_commit."""
+
+    __test__ = False
+
+    image: str
+    command: TestCommand
+    fail_to_pass: tuple[str, ...] = ()
+    pass_to_pass: tuple[str, ...] = ()
+    files: tuple[TestFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """What the tests said. `refused` is a reason why the patch was never run, or None.
+
+    `details` holds the failure text of tests that did not pass, capped; `ran` is false where the suite
+    gave no trustworthy report (crash, missing report, exit code that contradicts it).
+    """
+
+    __test__ = False
+
+    applied: bool
+    timed_out: bool
+    ran: bool
+    statuses: Mapping[str, TestStatus] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    log_tail: str = ""
+    duration_s: float = 0.0
+    refused: str | None = None
+
+
+class Box(Protocol):
+    """One running sandbox."""
+
+    def exec(
+        self, argv: Sequence[str], *, stdin: bytes = b"", wall_clock_s: float | None = None
+    ) -> ExecResult:
+        """Run a command in `REPO` as the unprivileged user and wait for it.
+
+        Raises:
+            SandboxUnavailableError: the box, not the command, failed.
+        """
+        ...
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Write a file below `REPO` or `/tmp`.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+            ValueError: the path leaves the box's writable places.
+        """
+        ...
+
+    def read_file(self, path: str, limit_bytes: int) -> bytes | None:
+        """Read a regular file, never through a link; None when absent, not regular or too large.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+        """
+        ...
+
+
+class Sandbox(Protocol):
+    """Opens boxes from images. `isolation` is named in every piece of evidence."""
+
+    @property
+    def isolation(self) -> str:
+        """What keeps the code in: `docker/runc`, `docker/runsc`, `bubblewrap`."""
+        ...
+
+    def open(self, image: str, limits: Limits) -> AbstractContextManager[Box]:
+        """Open a fresh box of an image; it is gone when the context ends, whatever happened.
+
+        Raises:
+            SandboxUnavailableError: no box can be opened.
+        """
+        ...
+
+    def has_image(self, image: str) -> bool:
+        """Whether an image of this name can be opened.
+
+        Raises:
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...
+
+    def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
+        """Make `image`: the base image (None: the machine's Python toolchain) plus the files of `layer`.
+
+        `layer` is a directory whose tree is laid over the root; `script` is an argv that then runs in
+        the new image, unprivileged for the outside, without network, under build limits.
+
+        Raises:
+            ImageBuildError: the script failed; carries the log's end.
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...

@@ -1,0 +1,33 @@
+"""The sandbox's error tree: conditions under which it could not find out, never test results.
+
+SandboxError
+├── SandboxUnavailableError  retryable
+└── ImageBuildError
+"""
+
+
+class SandboxError(Exception):
+    """Any condition that keeps the sandbox from saying which tests passed."""
+
+    retryable: bool = False
+
+
+class SandboxUnavailableError(SandboxError):
+    """No box can be opened, or the box died under the command: the engine's or the kernel's failure."""
+
+    retryable = True
+
+    def __init__(self, isolation: str, reason: str) -> None:
+        super().__init__(f"the {isolation} sandbox cannot be used: {reason}")
+        self.isolation = isolation
+        self.reason = reason
+
+
+class ImageBuildError(SandboxError):
+    """The repository's environment cannot be built; a normal outcome, told to the person who asked."""
+
+    def __init__(self, step: str, reason: str, log_tail: str = "") -> None:
+        super().__init__(f"the test environment cannot be built at {step!r}: {reason}")
+        self.step = step
+        self.reason = reason
+        self.log_tail = log_tail
