@@ -65,12 +65,14 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredCandidate:
-    """One row of candidates. `report` is JSON that the engine wrote; the bot shows `note`."""
+    """One row of candidates; `focus` and `report` are the engine's JSON, `note` is for people."""
 
     iteration: int
     sample: int
     completion: str
     patch: str | None
+    key: str | None
+    focus: str | None
     tokens_in: int
     tokens_out: int
     state: CandidateState
@@ -218,6 +220,8 @@ class JobStore:
             "sample": candidate.sample,
             "completion": candidate.completion,
             "patch": candidate.patch,
+            "key": candidate.key,
+            "focus": candidate.focus,
             "tokens_in": candidate.tokens_in,
             "tokens_out": candidate.tokens_out,
             "state": candidate.state.value,

@@ -31,7 +31,7 @@ class Profile:
 class Prompt:
     """One request. `user` starts with what all samples share: a prefix cache can serve it.
 
-    For `EditFormat.LINE` models `system` is empty and `user` is the raw text of `engine.line_format`.
+    For `EditFormat.LINE` models `system` is empty and `user` is raw text (`engine.line_format`).
     """
 
     system: str

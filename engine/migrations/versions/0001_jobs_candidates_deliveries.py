@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("sample", sa.Integer, primary_key=True),
         sa.Column("completion", sa.Text, nullable=False),
         sa.Column("patch", sa.Text),
+        sa.Column("key", sa.String(64)),
+        sa.Column("focus", sa.Text),
         sa.Column("tokens_in", sa.Integer, nullable=False),
         sa.Column("tokens_out", sa.Integer, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),

@@ -1,0 +1,76 @@
+"""The table of model back ends; heavy imports happen here, on demand."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.errors import ModelUnavailableError
+from engine.models.base import EditFormat, Model, Profile
+from engine.settings import EngineSettings
+
+EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=1024)
+
+
+def load(settings: EngineSettings) -> Model:
+    """Make the model that the settings name.
+
+    Raises:
+        ModelUnavailableError: it cannot be reached or loaded; says what is missing.
+    """
+    return BACK_ENDS[settings.model](settings)
+
+
+def _embedded(settings: EngineSettings) -> Model:
+    from engine.models.transformers_local import TransformersLocal
+
+    folder = Path(settings.model_name) if settings.model_name else EMBEDDED
+    return TransformersLocal(folder, name="embedded", profile=EMBEDDED_PROFILE)
+
+
+def _transformers_local(settings: EngineSettings) -> Model:
+    from engine.models.transformers_local import TransformersLocal
+
+    folder = Path(_named(settings))
+    return TransformersLocal(folder, name=folder.name, profile=_profile(settings))
+
+
+def _vllm_server(settings: EngineSettings) -> Model:
+    from engine.models.vllm_server import Endpoint, VllmServer
+
+    key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    return VllmServer(Endpoint(settings.model_url, _named(settings), key), _profile(settings))
+
+
+def _vllm_local(settings: EngineSettings) -> Model:
+    from engine.models.vllm_local import VllmLocal
+
+    return VllmLocal(_named(settings), _profile(settings))
+
+
+def _scripted(settings: EngineSettings) -> Model:
+    from engine.models.scripted import ScriptedModel
+
+    return ScriptedModel.from_file(Path(_named(settings)), EditFormat(settings.model_edit_format))
+
+
+def _named(settings: EngineSettings) -> str:
+    if not settings.model_name:
+        raise ModelUnavailableError(settings.model, "set EVOSCALE_ENGINE_MODEL_NAME")
+    return settings.model_name
+
+
+def _profile(settings: EngineSettings) -> Profile:
+    return Profile(
+        EditFormat(settings.model_edit_format),
+        settings.model_evolves,
+        settings.model_context_tokens,
+    )
+
+
+BACK_ENDS: Mapping[str, Callable[[EngineSettings], Model]] = {
+    "embedded": _embedded,
+    "transformers_local": _transformers_local,
+    "vllm_server": _vllm_server,
+    "vllm_local": _vllm_local,
+    "scripted": _scripted,
+}

@@ -1,0 +1,77 @@
+"""vLLM inside the worker: for one machine with one accelerator and no server of its own."""
+
+from collections.abc import Iterator
+
+from engine.errors import ModelUnavailableError, PromptTooLongError
+from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
+
+
+class VllmLocal:
+    """Loads a model folder or hub id into vLLM in this process, on first use of the class."""
+
+    def __init__(self, model: str, profile: Profile) -> None:
+        """Load the model.
+
+        Raises:
+            ModelUnavailableError: vLLM is not installed, or it cannot load the model.
+        """
+        try:
+            from vllm import LLM, SamplingParams
+        except ImportError as error:
+            reason = "vLLM is not installed; `pip install evoscale[vllm]` or set vllm_server"
+            raise ModelUnavailableError(model, reason) from error
+        try:
+            self._llm = LLM(
+                model=model, enable_prefix_caching=True, max_model_len=profile.context_tokens
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ModelUnavailableError(model, str(error)) from error
+        self._params = SamplingParams
+        self._model = model
+        self._profile = profile
+
+    @property
+    def name(self) -> str:
+        """The folder or id that was loaded."""
+        return self._model
+
+    @property
+    def profile(self) -> Profile:
+        """As the operator set it."""
+        return self._profile
+
+    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
+        """Yield all completions when the batch is done.
+
+        Raises:
+            PromptTooLongError: the prompt leaves no room for a completion.
+        """
+        line = self._profile.edit_format is EditFormat.LINE
+        params = self._params(
+            n=sampling.n,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_tokens,
+            seed=sampling.seed,
+            skip_special_tokens=not line,
+            spaces_between_special_tokens=False,
+        )
+        try:
+            (result,) = self._llm.generate([self._text(prompt)], params, use_tqdm=False)
+        except ValueError as error:
+            raise PromptTooLongError(0, self._profile.context_tokens) from error
+        for output in result.outputs:
+            tokens_in = len(result.prompt_token_ids)
+            yield Completion(output.index, output.text, tokens_in, len(output.token_ids))
+
+    def _text(self, prompt: Prompt) -> str:
+        if self._profile.edit_format is EditFormat.LINE:
+            return prompt.user
+        messages = [
+            {"role": "system", "content": prompt.system},
+            {"role": "user", "content": prompt.user},
+        ]
+        tokenizer = self._llm.get_tokenizer()
+        text: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return text
