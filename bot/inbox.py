@@ -217,14 +217,14 @@ class Bookmarks:
 def _row(
     delivery: Delivery, state: DeliveryState, reason: str | None, now: float
 ) -> dict[str, object]:
-    readable = state is not DeliveryState.REJECTED
+    needed = state is DeliveryState.RECEIVED
     return {
         "delivery_id": delivery.delivery_id,
         "event": delivery.event,
         "action": delivery.action,
         "installation_id": delivery.installation_id,
         "repository_id": delivery.repository_id,
-        "body": delivery.body if readable else b"",
+        "body": delivery.body if needed else b"",
         "body_sha256": hashlib.sha256(delivery.body).hexdigest(),
         "received_at": now,
         "state": state.value,

@@ -109,6 +109,10 @@ def decide(event: str, payload: Payload, rules: Rules) -> Decision:
         return Ignored(f"the delivery names no {missing}")
     if _is_us(payload.sender, rules) or _through_us(payload.comment, rules):
         return Ignored("our own event")
+    return _by_event(event, payload, rules)
+
+
+def _by_event(event: str, payload: Payload, rules: Rules) -> Decision:
     match event, payload.action:
         case "issues", "labeled":
             return _labelled(payload, rules)
