@@ -10,7 +10,7 @@ import ast
 import doctest
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
@@ -69,15 +69,15 @@ def test_issue(example):
         assert same, "expected " + example["want"].strip() + ", got " + got.strip()
 '''
 
-_TRACER = '''"""Runs examples and prints which lines of the repository's functions they executed."""
+_TRACER = '''"""Prints which lines of the repository's functions some code executed."""
 
 import contextlib
 import io
 import json
 import os
 import sys
+import threading
 
-EXAMPLES = json.loads({data!r})
 ROOT = os.getcwd() + os.sep
 OPTIMIZED = 1
 lines = {{}}
@@ -91,10 +91,9 @@ def trace(frame, event, arg):
     return trace
 
 
-sys.path.insert(0, ROOT)
-for example in EXAMPLES:
-    scope = {{"__name__": "__main__"}}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+def run_examples(examples):
+    for example in examples:
+        scope = {{"__name__": "__main__"}}
         for source in example["setup"]:
             with contextlib.suppress(Exception):
                 exec(compile(source, "<example>", "single"), scope)
@@ -103,6 +102,20 @@ for example in EXAMPLES:
         with contextlib.suppress(Exception):
             exec(compile(example["source"], "<example>", mode), scope)
         sys.settrace(None)
+
+
+def run_tests(ids):
+    import pytest
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+    pytest.main(["-q", "-p", "no:cacheprovider", *ids])
+    sys.settrace(None)
+
+
+sys.path.insert(0, ROOT)
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    {call}
 print("\\n{marker}" + json.dumps({{path: sorted(seen) for path, seen in lines.items()}}))
 '''
 TRACE_MARKER = "EXECUTED-LINES "
@@ -133,7 +146,7 @@ def find_examples(text: str) -> tuple[Example, ...]:
     return tuple(named)
 
 
-def as_test_file(examples: tuple[Example, ...]) -> TestFile:
+def as_test_file(examples: Sequence[Example]) -> TestFile:
     """The generated test file for some examples, at the repository's root."""
     data = json.dumps([asdict(example) for example in examples])
     return TestFile(FILE_NAME, _TEMPLATE.format(data=data))
@@ -202,10 +215,16 @@ def _stated(text: str, found: list[Example]) -> list[Example]:
     ]
 
 
-def trace_script(examples: tuple[Example, ...]) -> str:
+def trace_examples_script(examples: Sequence[Example]) -> str:
     """A program that prints, after `TRACE_MARKER`, the lines that the examples executed."""
     data = json.dumps([asdict(example) for example in examples])
-    return _TRACER.format(data=data, marker=TRACE_MARKER)
+    return _TRACER.format(call=f"run_examples(json.loads({data!r}))", marker=TRACE_MARKER)
+
+
+def trace_tests_script(ids: Sequence[str]) -> str:
+    """The same for tests by id, run by pytest inside the program."""
+    data = json.dumps(list(ids))
+    return _TRACER.format(call=f"run_tests(json.loads({data!r}))", marker=TRACE_MARKER)
 
 
 def read_trace(output: str) -> dict[str, frozenset[int]]:

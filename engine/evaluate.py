@@ -1,0 +1,204 @@
+"""One candidate's tests: the failing ones first, and all of them for those that fix something."""
+
+import logging
+from dataclasses import dataclass
+
+from sandbox.grading import Grade, grade
+from sandbox.runner import run_tests
+
+from engine.candidate import Candidate, Scored, Span
+from engine.contract import Document
+from engine.reproduction import FILE_NAME
+from engine.reward import tests_reward
+from engine.store import CandidateState, JobStore, StoredCandidate
+from engine.testspec import GOOD, Baseline, reproduction_spec
+from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
+
+logger = logging.getLogger(__name__)
+
+MAX_FEEDBACK_CHARS = 2_000
+CANDIDATE_LEASE_S = 120.0
+
+
+class Verdict(Document):
+    """What a candidate's tests said; lies in the store as JSON.
+
+    `statuses` holds every reported test; `suite_ran` is false where the failing tests still failed
+    and the rest was spared.
+    """
+
+    statuses: dict[str, str]
+    applied: bool
+    suite_ran: bool
+    timed_out: bool = False
+    refused: str | None = None
+    feedback: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What testing needs besides the candidate."""
+
+    sandbox: Sandbox
+    baseline: Baseline
+    limits: Limits
+
+
+def try_patch(bench: Bench, patch: Patch) -> Verdict:
+    """Run a patch through the cascade in fresh boxes.
+
+    Raises:
+        SandboxError: the sandbox, not the patch, failed.
+    """
+    baseline = bench.baseline
+    reports: list[TestReport] = []
+    if baseline.reproduction is not None:
+        spec = reproduction_spec(baseline.image, baseline.reproduction)
+        reports.append(run_tests(bench.sandbox, spec, patch, bench.limits, tests=(FILE_NAME,)))
+        if not _fixes_something(baseline, reports[0]):
+            return _verdict(baseline, reports, suite_ran=False)
+    reports.append(run_tests(bench.sandbox, suite_spec(baseline), patch, bench.limits))
+    return _verdict(baseline, reports, suite_ran=True)
+
+
+def suite_spec(baseline: Baseline) -> TestSpec:
+    """The whole suite, as it ran at base_commit."""
+    command = TestCommand(baseline.runner, baseline.command, "as at the base commit")
+    return TestSpec(
+        baseline.image,
+        command,
+        fail_to_pass=baseline.fail_to_pass,
+        pass_to_pass=baseline.pass_to_pass,
+    )
+
+
+def _fixes_something(baseline: Baseline, report: TestReport) -> bool:
+    return any(report.statuses.get(test) in GOOD for test in baseline.fail_to_pass)
+
+
+def _verdict(baseline: Baseline, reports: list[TestReport], *, suite_ran: bool) -> Verdict:
+    statuses = {t: str(s) for report in reports for t, s in report.statuses.items()}
+    last = reports[-1]
+    return Verdict(
+        statuses=statuses,
+        applied=all(report.applied for report in reports),
+        suite_ran=suite_ran and all(report.ran for report in reports),
+        timed_out=any(report.timed_out for report in reports),
+        refused=next((report.refused for report in reports if report.refused), None),
+        feedback=_feedback(baseline, reports),
+        duration_s=sum(report.duration_s for report in reports) or last.duration_s,
+    )
+
+
+def _feedback(baseline: Baseline, reports: list[TestReport]) -> str:
+    """The first failure that matters: a broken test before one that is still red."""
+    for report in reports:
+        if report.refused:
+            return report.refused
+        if report.timed_out:
+            return "the tests ran out of time"
+    details = {test: text for report in reports for test, text in report.details.items()}
+    wanted = [*baseline.pass_to_pass, *baseline.fail_to_pass]
+    failed = next((test for test in wanted if test in details), None)
+    text = f"{failed}\n{details[failed]}" if failed else reports[-1].log_tail
+    return text[-MAX_FEEDBACK_CHARS:]
+
+
+def graded(baseline: Baseline, verdict: Verdict) -> Grade:
+    """Grade a verdict against the baseline; tests that were spared count as not passed."""
+    report = TestReport(
+        applied=verdict.applied and verdict.refused is None,
+        timed_out=verdict.timed_out,
+        ran=verdict.suite_ran,
+        statuses={test: TestStatus(status) for test, status in verdict.statuses.items()},
+    )
+    return grade(suite_spec(baseline), report)
+
+
+def scored(baseline: Baseline, candidate: Candidate, verdict: Verdict | None) -> Scored:
+    """A candidate with its reward; without a verdict it was unusable or never tested."""
+    if verdict is None:
+        return Scored(candidate, tests_reward(None), None, candidate.note)
+    result = graded(baseline, verdict)
+    return Scored(candidate, tests_reward(result), result, verdict.feedback)
+
+
+def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], owner: str) -> bool:
+    """Test one stored candidate under a lease; False when there was nothing to do.
+
+    Raises:
+        SandboxError: the sandbox failed; the lease runs out and the candidate is tested again.
+    """
+    seconds = 3 * bench.limits.wall_clock_s + CANDIDATE_LEASE_S
+    row = store.lease_candidate(job_id, *slot, owner, seconds)
+    if row is None or row.patch is None:
+        return False
+    verdict = try_patch(bench, Patch(row.patch))
+    note = note_for(bench.baseline, verdict)
+    logger.info("candidate %d/%d: %s", *slot, note)
+    store.tested(job_id, *slot, verdict.model_dump_json(), note)
+    return True
+
+
+def note_for(baseline: Baseline, verdict: Verdict) -> str:
+    """A verdict in a few words, for people."""
+    if verdict.refused:
+        return f"refused: {verdict.refused}"
+    if verdict.timed_out:
+        return "ran out of time"
+    if not verdict.applied:
+        return "did not apply"
+    result = graded(baseline, verdict)
+    fixed = f"fixes {result.fail_to_pass.passed} of {result.fail_to_pass.of}"
+    if not verdict.suite_ran:
+        return fixed if result.fail_to_pass.of else "gave no test report"
+    broken = f", breaks {len(result.broken)}" if result.broken else ", breaks nothing"
+    return (fixed if result.fail_to_pass.of else f"keeps {result.pass_to_pass.passed}") + broken
+
+
+def to_row(candidate: Candidate) -> StoredCandidate:
+    """A candidate as the store keeps it; an unusable one needs no test."""
+    focus = candidate.focus
+    state = CandidateState.SAMPLED if candidate.patch else CandidateState.TESTED
+    document = (
+        _Focus(path=focus.path, name=focus.name, start=focus.start, end=focus.end)
+        if focus
+        else None
+    )
+    return StoredCandidate(
+        iteration=candidate.iteration,
+        sample=candidate.sample,
+        completion=candidate.completion,
+        patch=candidate.patch,
+        key=candidate.key,
+        focus=document.model_dump_json() if document else None,
+        tokens_in=candidate.tokens_in,
+        tokens_out=candidate.tokens_out,
+        state=state,
+        report=None,
+        note=candidate.note,
+    )
+
+
+def from_row(row: StoredCandidate) -> Candidate:
+    """The candidate of a stored row."""
+    focus = _Focus.model_validate_json(row.focus) if row.focus else None
+    return Candidate(
+        iteration=row.iteration,
+        sample=row.sample,
+        completion=row.completion,
+        patch=Patch(row.patch) if row.patch else None,
+        key=row.key,
+        focus=Span(focus.path, focus.name, focus.start, focus.end) if focus else None,
+        tokens_in=row.tokens_in,
+        tokens_out=row.tokens_out,
+        note=row.note,
+    )
+
+
+class _Focus(Document):
+    path: str
+    name: str
+    start: int
+    end: int
