@@ -6,6 +6,8 @@ No typed webhook library stands here: published schemas reject a third of real p
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+COMMAND = "/evoscale"
+
 
 class Seen(BaseModel):
     """Something GitHub told us: immutable, open to fields we do not know."""

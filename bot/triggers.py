@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.events import Account, CommentData, Payload, PullRequestData
+from bot.events import COMMAND, Account, CommentData, Payload, PullRequestData
 from engine.contract import Budget, RepositoryRef
 
-COMMAND = "/evoscale"
 BRANCH_PREFIX = "evoscale/issue-"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")

@@ -1,0 +1,10 @@
+"""The run pages: the queue, and one job's iterations, candidates and evidence."""
+
+from fastapi import APIRouter
+
+from engine.store import JobStore
+
+
+def make_router(store: JobStore, *, list_jobs: bool) -> APIRouter:
+    """Build the routes of the run pages."""
+    raise NotImplementedError(store, list_jobs)

@@ -1,0 +1,164 @@
+"""Pure: the pull request's title, commit message and text."""
+
+import re
+import shlex
+
+from bot.render.markdown import MAX_TITLE, cell, code, cut, fenced, fold, harmless, number, prose
+from engine.contract import Evidence, Patched, RepairJob, Tally, TestOutcome, TriggerKind
+
+MAX_ROWS = 20
+MAX_SUBJECT = 72
+
+_DIFF_FILE = re.compile(r"^\+\+\+ (?:b/)?(.+?)\t?$", re.MULTILINE)
+
+
+def job_marker(job_id: str) -> str:
+    """The hidden text that ties a pull request to its job."""
+    return f"<!-- evoscale:job={job_id} -->"
+
+
+def pull_title(job: RepairJob) -> str:
+    """Render the title of a pull request: plain text, one line."""
+    title = " ".join(harmless(job.issue.title).split()) or f"issue {job.issue.number}"
+    return f"Fix {title}"[:MAX_TITLE]
+
+
+def commit_message(job: RepairJob, outcome: Patched) -> str:
+    """Render the commit's message; the same job always gives the same."""
+    proof = "its tests pass" if outcome.evidence.resolved else "no regression, not proven to fix"
+    subject = pull_title(job)[:MAX_SUBJECT].rstrip()
+    trailer = f"Evoscale-Job: {job.job_id}"
+    return f"{subject}\n\n{proof.capitalize()}; issue {job.issue.number}.\n\n{trailer}\n"
+
+
+def pull_body(job: RepairJob, outcome: Patched, base_commit: str, page_url: str = "") -> str:
+    """Render a pull request's text: what was wrong, what changed, how it was proved and found."""
+    evidence = outcome.evidence
+    parts = (
+        f"{job_marker(job.job_id)}\nFixes #{job.issue.number}",
+        f"**What was wrong.** {_wrong(job, evidence)}",
+        f"**What changed.** {_changed(outcome)}",
+        f"### Evidence\n\n{_verdict(evidence)}",
+        _counts(evidence),
+        _table(evidence.tests),
+        _quarantined(evidence),
+        f"### How it was found\n\n{_search(evidence)}",
+        f"### Reproduce it\n\n{_reproduce(job, evidence, base_commit)}",
+        fold("The test that reproduces the issue", evidence.reproduction or "", "python"),
+        f"Everything that was tried: {page_url}" if page_url else "",
+        f"A review with what to change starts another search from this branch.{_asked(job)}",
+    )
+    return cut("\n\n".join(part for part in parts if part))
+
+
+def _wrong(job: RepairJob, evidence: Evidence) -> str:
+    failing = [test for test in evidence.tests if _was_fixed(test)]
+    title = prose(job.issue.title) or "The issue has no title"
+    if not failing:
+        return f"{title}. No test failed because of it before."
+    shown = ", ".join(code(test.test_id) for test in failing[:3])
+    return f"{title}. Before, {number(len(failing), 'test')} failed: {shown}."
+
+
+def _changed(outcome: Patched) -> str:
+    files = _DIFF_FILE.findall(outcome.patch)
+    shown = ", ".join(code(name) for name in files[:MAX_ROWS] if name != "/dev/null")
+    lines = outcome.patch.splitlines()
+    added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
+    removed = sum(line.startswith("-") and not line.startswith("---") for line in lines)
+    return f"{prose(outcome.explanation)} {shown} (+{added} \u2212{removed} lines)".strip()
+
+
+def _verdict(evidence: Evidence) -> str:
+    if evidence.resolved:
+        return (
+            "**Resolved**: every test that shows the problem failed before and passes now, "
+            "and nothing that passed before fails."
+        )
+    if evidence.no_regression:
+        return (
+            "**No regression, not proven to fix**: everything that passed before still passes, but "
+            "no test shows that the problem is gone. Please check that yourself."
+        )
+    return "**Unproven**: not all tests that passed before pass now."
+
+
+def _counts(evidence: Evidence) -> str:
+    return (
+        "| | passed now | of |\n|---|---:|---:|\n"
+        f"{_tally('FAIL_TO_PASS', evidence.fail_to_pass)}\n"
+        f"{_tally('PASS_TO_PASS', evidence.pass_to_pass)}"
+    )
+
+
+def _tally(name: str, tally: Tally) -> str:
+    return f"| {name} | {tally.passed} | {tally.of} |"
+
+
+def _table(tests: tuple[TestOutcome, ...]) -> str:
+    if not tests:
+        return ""
+    ordered = sorted(tests, key=lambda test: (test.before == test.after, test.test_id))
+    rows = [
+        f"| {code(t.test_id)} | {code(t.before)} | {code(t.after)} |" for t in ordered[:MAX_ROWS]
+    ]
+    rest = len(tests) - MAX_ROWS
+    more = f"\n\n\u2026 and {number(rest, 'more test')}." if rest > 0 else ""
+    return "| test | before | after |\n|---|---|---|\n" + "\n".join(rows) + more
+
+
+def _quarantined(evidence: Evidence) -> str:
+    if not evidence.quarantined:
+        return ""
+    shown = ", ".join(code(name) for name in evidence.quarantined[:MAX_ROWS])
+    count = number(len(evidence.quarantined), "test")
+    return f"Left out, because they passed and failed without any change: {count} ({shown})."
+
+
+def _search(evidence: Evidence) -> str:
+    candidates = number(evidence.candidates, "candidate")
+    tried = (
+        f"{candidates} in {number(evidence.iterations, 'iteration')}, "
+        f"{evidence.distinct} of them distinct, {evidence.passing} passing"
+    )
+    rows = (
+        ("tried", tried),
+        ("chosen by", prose(evidence.decided_by)),
+        ("tests ran in", code(evidence.isolation)),
+        ("image", code(evidence.image)),
+        ("model", code(evidence.model)),
+        ("seed", str(evidence.seed)),
+        ("cost", f"{evidence.tokens:,} tokens, {evidence.wall_s:,.0f} s"),
+    )
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {cell(value)} |" for name, value in rows)
+
+
+def _reproduce(job: RepairJob, evidence: Evidence, base_commit: str) -> str:
+    budget = job.budget
+    issue = (
+        f"gh issue view {job.issue.number} --json title,body "
+        "--jq '.title + \"\\n\\n\" + .body' > ISSUE.md"
+    )
+    solve = (
+        f"evoscale solve ISSUE.md --repo . --model {shlex.quote(evidence.model)} "
+        f"--seed {evidence.seed} --iterations {budget.iterations} "
+        f"--candidates {budget.candidates_per_iteration} --minutes {budget.wall_clock_s / 60:.0f}"
+    )
+    search = fenced("\n".join((f"git checkout {base_commit}", issue, solve)), "sh")
+    tests = fenced(shlex.join(evidence.command), "sh") if evidence.command else ""
+    return f"The search, in a clone of this repository:\n\n{search}" + (
+        f"\n\nThe tests alone, on this branch:\n\n{tests}" if tests else ""
+    )
+
+
+def _asked(job: RepairJob) -> str:
+    how = {
+        TriggerKind.LABEL: "set the label",
+        TriggerKind.COMMAND: "wrote the command",
+        TriggerKind.REVIEW: "wrote the review",
+    }
+    return f" {code(job.requested_by)} {how[job.trigger]}."
+
+
+def _was_fixed(test: TestOutcome) -> bool:
+    return test.before in ("FAILED", "ERROR") and test.after == "PASSED"
