@@ -1,4 +1,4 @@
-"""`python -m bot.fakehub`: the hub in a process of its own, for the demo and for trying things out by hand."""
+"""`python -m bot.fakehub`: the hub in a process, for the demo and for trying things out."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all: readers wait for it to appear."""
+    """Write a file that only its owner may read, at once: readers wait for it to appear."""
     unfinished = path.with_name(path.name + ".part")
     unfinished.unlink(missing_ok=True)
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -34,7 +34,7 @@ class Act:
 
 
 def subject_part(act: Act, issue: Issue) -> JsonObject:
-    """The part of a payload that shows the issue, or the pull request, that something happened to."""
+    """The part of a payload that shows what something happened to."""
     if issue.pull is None:
         return {"issue": payloads.issue(act.hub, act.repository, issue)}
     numbers = figures(act.hub, act.repository, issue.pull, is_open=issue.state == "open")
@@ -214,7 +214,7 @@ def _tell_label(act: Act, issue: Issue, action: str, label: Label) -> None:
 
 
 def _tell_comment(act: Act, issue: Issue, action: str, said: Comment, **parts: JsonValue) -> None:
-    # A comment on a pull request shows it in its form as an issue; that is how GitHub tells the two apart.
+    # A comment on a pull request shows it in its form as an issue, as at GitHub.
     document: JsonObject = {
         "issue": payloads.issue(act.hub, act.repository, issue),
         "comment": payloads.comment(act.hub, act.repository, issue, said),

@@ -41,7 +41,7 @@ def open_pull(act: Act, proposal: Proposal) -> Issue:
     """Open a pull request.
 
     Raises:
-        ApiError: 422: a branch is missing, there is nothing between the two, or one is open for it already.
+        ApiError: 422: a branch is missing, nothing lies between the two, or one is open already.
     """
     check_body("PullRequest", proposal.body)
     hub, git = act.hub, act.hub.git(act.repository)
@@ -95,7 +95,7 @@ def review(act: Act, issue: Issue, pull: Pull, state: ReviewState, body: str) ->
 
 
 def comment_on_line(act: Act, issue: Issue, pull: Pull, remark: Remark) -> ReviewComment:
-    """Comment on a line of the diff; GitHub wraps such a comment in a review of its own, and so does this.
+    """Comment on a line of the diff; as at GitHub, the comment gets a review around it.
 
     Raises:
         ApiError: 422: the pull request does not touch that file, or the body is too long.
@@ -143,7 +143,8 @@ def merge(act: Act, issue: Issue, pull: Pull) -> str:
         if issue.state == "closed" or pull.draft or tree is None:
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "Pull Request is not mergeable")
         author = Author(act.user.login, act.user.email, act.hub.clock())
-        message = f"Merge pull request #{issue.number} from {act.repository.owner.login}/{pull.head_ref}\n"
+        origin = f"{act.repository.owner.login}/{pull.head_ref}"
+        message = f"Merge pull request #{issue.number} from {origin}\n"
         before = git.refs()
         sha = git.commit_tree(tree, [pull.base_sha, pull.head_sha], message, author)
         git.set_ref(f"refs/heads/{pull.base_ref}", sha)
@@ -154,7 +155,7 @@ def merge(act: Act, issue: Issue, pull: Pull) -> str:
 
 
 def after_push(act: Act, before: Mapping[str, str]) -> None:
-    """Follow a push: `push` for each ref that moved, `synchronize` for each open pull request it belongs to."""
+    """Follow a push: `push` for each moved ref, `synchronize` for each open pull request on it."""
     with act.hub.lock:
         after = act.hub.git(act.repository).refs()
         for name in sorted(before.keys() | after.keys()):
@@ -221,6 +222,7 @@ def _tell_review(act: Act, issue: Issue, event: str, action: str, **parts: JsonV
 
 
 def _tell_push(act: Act, name: str, old: str, new: str) -> None:
+    page = payloads_repository.repository_html_url(act.hub, act.repository)
     git, created, deleted = act.hub.git(act.repository), old == ZERO_SHA, new == ZERO_SHA
     span = (new,) if created else (f"{old}..{new}",)
     found = [] if deleted else git.log("--max-count=20", "--reverse", *span)
@@ -230,7 +232,7 @@ def _tell_push(act: Act, name: str, old: str, new: str) -> None:
             "tree_id": commit.tree,
             "message": commit.message,
             "timestamp": timestamp(commit.author.date),
-            "url": f"{payloads_repository.repository_html_url(act.hub, act.repository)}/commit/{commit.sha}",
+            "url": f"{page}/commit/{commit.sha}",
             "author": {"name": commit.author.name, "email": commit.author.email},
             "committer": {"name": commit.committer.name, "email": commit.committer.email},
             "distinct": True,
@@ -245,7 +247,7 @@ def _tell_push(act: Act, name: str, old: str, new: str) -> None:
         "deleted": deleted,
         "forced": not created and not deleted and git.merge_base(old, new) != old,
         "base_ref": None,
-        "compare": f"{payloads_repository.repository_html_url(act.hub, act.repository)}/compare/{old}...{new}",
+        "compare": f"{page}/compare/{old}...{new}",
         "commits": list(commits),
         "head_commit": commits[-1] if commits else None,
         "pusher": {"name": act.user.login, "email": act.user.email},

@@ -90,7 +90,7 @@ def install(
     repositories: Sequence[Repository],
     permissions: dict[str, Access] | None = None,
 ) -> Installation:
-    """Install the app on some of an account's repositories, or add them to the installation there is."""
+    """Install the app on some of an account's repositories, or add them where it is already."""
     with hub.lock:
         known = next((one for one in hub.installations.values() if one.account is account), None)
         if known is not None:

@@ -1,4 +1,4 @@
-"""The admin surface `/_fakehub/`: what owners and GitHub itself do, for drivers. Needs the admin token."""
+"""The admin surface `/_fakehub/`, behind its own token: what owners and GitHub itself do."""
 
 import secrets
 from base64 import b64encode

@@ -91,7 +91,7 @@ def paged(request: Request, items: Sequence[JsonObject], *, base_path: str) -> J
     Args:
         request: the request, for its query.
         items: all of them.
-        base_path: where the links point; GitHub uses `/repositories/<id>/...` there, whatever name was asked for.
+        base_path: where the links point; GitHub uses `/repositories/<id>/...` there.
     """
     page = page_of(request)
     first = (page.number - 1) * page.size

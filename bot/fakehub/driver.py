@@ -1,4 +1,4 @@
-"""Acts as people would: owners through the admin surface, everybody else through the REST API with their own token."""
+"""Acts as people would: owners by the admin surface, others by the REST API and their token."""
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def _file_at(path: Path) -> File:
 
 
 class FakehubDriver:
-    """The hands of everybody but the app. Repositories are named `owner/name`, people by login. Close it in the end.
+    """The hands of everybody but the app. Repositories are named `owner/name`, people by login.
 
     Args:
         base_url: where the hub is.
@@ -102,7 +102,7 @@ class FakehubDriver:
     def install(
         self, owner: str, repositories: Sequence[str], permissions: dict[str, Access] | None = None
     ) -> int:
-        """Install the app on some of an owner's repositories (names without owner); returns the installation id."""
+        """Install the app on some repositories, named without owner; returns the installation id."""
         new = documents.NewInstallation(
             owner=owner, repositories=list(repositories), permissions=permissions
         )
@@ -153,7 +153,7 @@ class FakehubDriver:
         message: str = "Change files",
         start: str | None = None,
     ) -> str:
-        """Push a commit as somebody; a branch that is not there yet starts at `start`. Returns the commit's id."""
+        """Push a commit; a new branch starts at the branch `start`. Returns the commit's id."""
         new = documents.NewCommit(
             user=as_user, branch=branch, message=message, files=_listed(files), start=start
         )
@@ -290,7 +290,7 @@ class FakehubDriver:
     def review(
         self, repository: str, number: int, event: str, body: str = "", *, as_user: str
     ) -> int:
-        """Review a pull request: `APPROVE`, `REQUEST_CHANGES` or `COMMENT`; returns the review's id."""
+        """Review: `event` is `APPROVE`, `REQUEST_CHANGES` or `COMMENT`; returns the review's id."""
         path = f"/repos/{repository}/pulls/{number}/reviews"
         return _number(self.as_user(as_user, "POST", path, {"event": event, "body": body}), "id")
 
@@ -337,7 +337,7 @@ class FakehubDriver:
         return self._send("GET", f"/repos/{repository}/pulls/{number}", headers, None).text
 
     def as_user(self, login: str, method: str, path: str, content: JsonObject) -> JsonObject:
-        """Send any request as somebody; the answer must be an object, or a list, which is then left out.
+        """Send any request as somebody; returns the answer if it is an object, else an empty one.
 
         Raises:
             DriverError: the hub refused.

@@ -13,7 +13,7 @@ MAX_DELAY_S = 120.0
 class Fault(BaseModel):
     """One rule: which requests it hits, how often, and what happens to them.
 
-    Without `status` and `reset` the real answer goes out, after `delay_s` and cut where `truncate` says so.
+    Without `status` and `reset` the real answer goes out, after `delay_s`, cut with `truncate`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,7 @@ def status(
 
 
 def applied_but(path: str, code: int = 502, *, method: str = "POST", count: int = 1) -> Fault:
-    """Do what was asked, then answer as if it had failed: the cruellest one for whoever repeats requests."""
+    """Do what was asked, then answer as if it had failed: cruel to whoever repeats requests."""
     return Fault(
         method=method,
         path=path,
@@ -80,7 +80,7 @@ def truncated(path: str, *, method: str = "*", count: int = 1) -> Fault:
 
 def html(path: str, code: int = 502, *, method: str = "*", count: int = 1) -> Fault:
     """Answer with a page meant for people, as a proxy in front of GitHub does."""
-    page = "<!DOCTYPE html><html><title>Unicorn!</title><p>This page is taking too long to load.</p></html>"
+    page = "<!DOCTYPE html><html><title>Unicorn!</title><p>This page took too long to load.</p>"
     return Fault(
         method=method,
         path=path,
@@ -98,7 +98,7 @@ def secondary_limit(
 
     Args:
         path: which requests.
-        retry_after: the header as it shall stand there, seconds or an HTTP date; None leaves it out.
+        retry_after: the header as it shall be, seconds or an HTTP date; None leaves it out.
         code: 403 or 429, GitHub uses both.
         method: which method.
         count: how many requests.

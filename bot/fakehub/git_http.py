@@ -36,7 +36,7 @@ def _serve(request: Request, full_name: str, service: str, body: bytes) -> Respo
     repository = hub.repository(*full_name.split("/")) or hub.renamed(*full_name.split("/"))
     writes = RECEIVE_PACK in (service, request.query_params.get("service"))
     if repository is None or not may_read(hub, caller, repository):
-        # A client without credentials is asked for some first, or it could never reach a private repository.
+        # Without being asked for credentials, git would never send any.
         raise _ask_for_credentials() if caller == Caller() else not_found()
     if not writes:
         return _run_backend(request, repository, service, body, "")

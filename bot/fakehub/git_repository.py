@@ -98,7 +98,7 @@ class GitRepository:
         self.path = path
 
     def create(self, default_branch: str) -> None:
-        """Make the repository; pushes over HTTP are allowed, who may push is decided before git is asked."""
+        """Make the repository. Git lets anybody push: who may is decided before git is asked."""
         self.path.mkdir(parents=True)
         self._git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", ".")
         self._git("config", "http.receivepack", "true")

@@ -23,7 +23,7 @@ class Outbox:
             self._changed.notify_all()
 
     def take(self) -> Delivery | None:
-        """Wait for the next delivery; None says that there will be no more. Answer each with `done`."""
+        """Wait for the next delivery, and answer it with `done`; None means that the line ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (self._waiting and not self._held))
             if self._closed:
@@ -59,7 +59,7 @@ class Outbox:
             return dropped
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is on its way; held deliveries do not count. False when time ran out first."""
+        """Wait until nothing but held deliveries is on its way; False when time ran out first."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._in_flight and (self._held or not self._waiting), timeout_s

@@ -215,7 +215,7 @@ def _diff_lines(change: FileChange) -> list[DiffLine]:
 
 @cache
 def _markdown() -> MarkdownIt:
-    """Markdown without HTML; links to scripts are not made links by the parser, images are left out."""
+    """Markdown without HTML and images; the parser makes no links to scripts."""
     return (
         MarkdownIt("commonmark", {"html": False})
         .enable(["table", "strikethrough"])

@@ -120,7 +120,7 @@ def issue(hub: HubState, repository: Repository, subject: Issue) -> JsonObject:
         "reactions": reactions(url, subject.reactions),
         "performed_via_github_app": base.app(hub) if subject.via_app else None,
     }
-    # Null is what github.com sends for an open issue; its own description allows only the reasons themselves there.
+    # github.com sends null for an open issue; its own description lists only the reasons.
     document["state_reason"] = subject.state_reason
     if subject.pull is not None:
         document |= _pull_marks(hub, repository, subject, api)

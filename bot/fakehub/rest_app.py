@@ -122,7 +122,8 @@ def list_deliveries(
     shown = sent[: min(per_page, 100)]
     headers = None
     if len(shown) < len(sent):
-        target = f"{hub.base_url}/app/hook/deliveries?per_page={per_page}&cursor=v1_{shown[-1].delivery_id}"
+        query = f"per_page={per_page}&cursor=v1_{shown[-1].delivery_id}"
+        target = f"{hub.base_url}/app/hook/deliveries?{query}"
         if status is not None:
             target += f"&status={status}"
         headers = {"link": f'<{target}>; rel="next"'}
@@ -193,7 +194,10 @@ def _limit_repositories(
     wanted = [by_name.get(name.lower()) for name in asked.repositories or ()]
     wanted += [number if number in covered else None for number in asked.repository_ids or ()]
     if None in wanted:
-        message = "There is at least one repository that does not exist or is not accessible to the parent installation."
+        message = (
+            "There is at least one repository that does not exist or is not accessible to the "
+            "parent installation."
+        )
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, message)
     return frozenset(number for number in wanted if number is not None)
 

@@ -68,7 +68,7 @@ def names(labels: list[str | NamedLabel]) -> list[str]:
 
 @router.post("/issues")
 def create_issue(here: Here, new: NewIssue) -> JSONResponse:
-    """Open an issue; from somebody without triage rights labels are dropped silently, as at GitHub."""
+    """Open an issue; labels from somebody without triage rights are dropped, as at GitHub."""
     act = here.act(OPEN_ISSUES)
     labels = names(new.labels) if _may_label(here, act) else []
     issue = actions.open_issue(act, str(new.title), new.body, labels)

@@ -1,4 +1,4 @@
-"""What every answer goes through: scripted faults, GitHub's error shapes, its headers, the recording."""
+"""What every answer goes through: faults, GitHub's error shapes and headers, the recording."""
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ class FaultyRoute(APIRoute):
 
 
 class RestRoute(APIRoute):
-    """A route of the REST API: faults, error shapes, rate limit headers, ETags, and the recording."""
+    """A route of the REST API: faults, error shapes, rate limits, ETags, and the recording."""
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler that FastAPI makes."""
@@ -156,7 +156,7 @@ async def _faulty(
 def reset_connection(request: Request) -> None:
     """Close the client's connection under it, with a TCP reset rather than a polite end.
 
-    Only a server that keeps its transports in `app.state.transports` can do that; elsewhere this is an error.
+    Only a server that keeps its transports in `app.state.transports` can do that.
 
     Raises:
         RuntimeError: the application runs in no `FakehubServer`.

@@ -1,4 +1,4 @@
-"""Who is calling: the app by its JWT, an installation or a person by token; and what they may do."""
+"""Who calls: the app by its JWT, an installation or a person by token; and what they may do."""
 
 import secrets
 from base64 import b64decode
@@ -28,7 +28,7 @@ TOKEN_LIFETIME = timedelta(hours=1)
 # GitHub takes no assertion that is to live longer, and lets clocks differ by a little.
 MAX_ASSERTION_S = 600
 CLOCK_SKEW_S = 60
-_TOKEN_NONCE_BYTES = 216  # makes a token about 520 characters long, as they are since April 2026
+_TOKEN_NONCE_BYTES = 172  # makes a token about 520 characters long, as they are since April 2026
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,15 @@ def check_assertion(hub: HubState, assertion: str) -> None:
 def _check_times(claims: Mapping[str, object], now: int) -> None:
     issued_at, expires_at = claims.get("iat"), claims.get("exp")
     if not isinstance(issued_at, int) or issued_at > now + CLOCK_SKEW_S:
-        message = "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
+        message = (
+            "'Issued at' claim ('iat') must be an Integer representing the time that the "
+            "assertion was issued"
+        )
         raise ApiError(HTTPStatus.UNAUTHORIZED, message)
     if not isinstance(expires_at, int | float) or expires_at <= now:
         message = (
-            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the "
-            "assertion expires"
+            "'Expiration time' claim ('exp') must be a numeric value representing the future "
+            "time at which the assertion expires"
         )
         raise ApiError(HTTPStatus.UNAUTHORIZED, message)
     if expires_at > now + MAX_ASSERTION_S + CLOCK_SKEW_S:
@@ -145,7 +148,7 @@ def mint(
     permissions: dict[str, Access],
     repository_ids: frozenset[int],
 ) -> tuple[str, Grant]:
-    """Make an installation token; it looks like GitHub's and says nothing that anybody may rely on."""
+    """Make an installation token; it looks like GitHub's, and nobody may rely on what is in it."""
     expires_at = (hub.clock() + TOKEN_LIFETIME).replace(microsecond=0)
     claims: JsonObject = {
         "iss": "fakehub",

@@ -77,7 +77,7 @@ class Visit:
 
     @property
     def page_base(self) -> str:
-        """What the links between pages start with; GitHub gives the repository's id there, not its name."""
+        """What links between pages start with: as at GitHub the repository's id, not its name."""
         parts = self.request.url.path.split("/")
         tail = parts[3:] if parts[1] == "repositories" else parts[4:]
         return "/".join(

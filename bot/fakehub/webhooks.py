@@ -32,7 +32,7 @@ def emit(
     sender: User,
     parts: JsonObject,
 ) -> None:
-    """Tell the app what happened in a repository, if it is installed there and asked for such events."""
+    """Tell the app what happened, if it is installed there and asked for such events."""
     installation = hub.installation_of(repository)
     if installation is None or installation.suspended_at is not None or event not in hub.app.events:
         return
