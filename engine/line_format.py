@@ -3,9 +3,12 @@
 A prompt is `<issue>..<code><L0>line<L1>line..<prev><L4>..<edit>`, a completion `<L4>new text`,
 `<L4><L6>new text` for a range, and an empty body deletes. Text from repositories is untrusted: a
 special token that stands in it literally is escaped on the way in and restored on the way out.
+Blank lines and the docstring are numbered but not shown: they cost tokens and hold no bug.
 """
 
+import ast
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +54,23 @@ def split_lines(source: str) -> list[str]:
     return source.removesuffix("\n").split("\n")
 
 
+def hidden_lines(source: str) -> frozenset[int]:
+    """The lines that a prompt leaves out: blank ones, and the docstring's when the text parses."""
+    blank = {k for k, line in enumerate(split_lines(source)) if not line.strip()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the text is not ours: invalid escapes and the like
+            body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset(blank)
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 1:
+            first = node.body[0]
+            if ast.get_docstring(node, clean=False) is not None and first.lineno > node.lineno:
+                blank.update(range(first.lineno - 1, first.end_lineno or first.lineno))
+    return frozenset(blank)
+
+
 def render_prompt(source: str, *, issue: str, previous: Sequence[str]) -> str:
     """Write the raw prompt for one dedented function or window of at most `MAX_LINES` lines.
 
@@ -64,7 +84,10 @@ def render_prompt(source: str, *, issue: str, previous: Sequence[str]) -> str:
         msg = f"a prompt numbers at most {MAX_LINES} lines and the source has {len(lines)}"
         raise ValueError(msg)
     told = neutralise(" ".join(issue.split())[:MAX_ISSUE_CHARS])
-    code = "".join(f"<L{k}>{neutralise(line)}" for k, line in enumerate(lines))
+    hidden = hidden_lines(source)
+    code = "".join(
+        f"<L{k}>{neutralise(line)}" for k, line in enumerate(lines) if k not in hidden
+    )
     tried = "".join(f"<prev>{edit}" for edit in previous)
     return f"<issue>{told}<code>{code}{tried}<edit>"
 

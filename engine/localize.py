@@ -2,7 +2,7 @@
 
 Signals, strongest first: functions that the failing example executed, frames of a traceback in the
 issue, names that the issue puts in code, and BM25 over the functions' text. Ranks are fused
-reciprocally, so no signal needs a scale. Tests, docs and vendored code are left out.
+reciprocally, by fixed weights, so no signal needs a scale. Tests, docs and vendored code are left out.
 """
 
 import ast
@@ -139,15 +139,15 @@ def rank(
 ) -> list[Function]:
     """Functions by fused rank, best first."""
     signals = [
-        _by_frames(issue.text, functions),
-        _by_names(issue.text, functions),
-        _by_words(issue.text, functions),
-        _by_share_run(functions, ran),
+        (3.0, _by_frames(issue.text, functions)),
+        (2.0, _by_names(issue.text, functions)),
+        (1.0, _by_words(issue.text, functions)),
+        (1.0, _by_share_run(functions, ran)),
     ]
     score = [0.0] * len(functions)
-    for order in signals:
+    for weight, order in signals:
         for place, index in enumerate(order):
-            score[index] += 1 / (RRF_K + place)
+            score[index] += weight / (RRF_K + place)
     best = sorted(range(len(functions)), key=lambda k: (-score[k], functions[k].span.path, k))
     return [functions[k] for k in best]
 

@@ -7,7 +7,7 @@ candidate: whoever takes the job next finds the baseline and all candidates in t
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -134,7 +134,7 @@ class _Job:
         if known is not None:
             return Baseline.model_validate_json(known)
         self.say(Stage.BASELINE, note=environment.recipe)
-        limits = self.engine.sandbox_settings.limits(self.budget.wall_clock_s)
+        limits = self.engine.sandbox_settings.limits()
         baseline = learn(self.engine.sandbox, environment, self.problem().text, limits)
         if isinstance(baseline, Baseline):
             document = baseline.model_dump_json()
@@ -283,7 +283,7 @@ class _Job:
         return line and not baseline.fail_to_pass
 
     def _limits(self, baseline: Baseline) -> Limits:
-        return self.engine.sandbox_settings.limits(baseline.wall_clock_s)
+        return replace(self.engine.sandbox_settings.limits(), wall_clock_s=baseline.wall_clock_s)
 
     def _over(self) -> bool:
         spent = time.monotonic() - self.began

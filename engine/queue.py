@@ -20,6 +20,9 @@ RECONCILE = "bot.reconcile"
 REPAIR = "engine.repair"
 EVALUATE = "engine.evaluate"
 
+POLL_S = 0.1
+"""How often a worker looks into the queue's folder when the broker is filesystem://."""
+
 CONTROL, GPU, SANDBOX = "control", "gpu", "sandbox"
 QUEUES = {
     DISPATCH: CONTROL,
@@ -50,7 +53,7 @@ def make_app(broker_url: str, broker_dir: Path) -> Celery:
     return app
 
 
-def _transport(broker_url: str, broker_dir: Path) -> dict[str, str | int]:
+def _transport(broker_url: str, broker_dir: Path) -> dict[str, str | float]:
     if broker_url.startswith("redis"):
         return {"visibility_timeout": 3600, "unacked_restore_throttle": 1}
     if not broker_url.startswith("filesystem"):
@@ -63,6 +66,7 @@ def _transport(broker_url: str, broker_dir: Path) -> dict[str, str | int]:
         "data_folder_out": str(folder / "messages"),
         "processed_folder": str(folder / "done"),
         "control_folder": str(folder / "control"),
+        "polling_interval": POLL_S,
     }
 
 

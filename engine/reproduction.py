@@ -186,10 +186,14 @@ def _doctests(block: str) -> list[Example]:
 
 def _dedent_prompts(block: str) -> str:
     """Doctest wants one indentation for a block; people paste with several."""
-    return "\n".join(
-        line.lstrip() if line.lstrip().startswith((">>>", "...")) else line.strip()
-        for line in block.splitlines()
-    )
+    lines: list[str] = []
+    margin = 0
+    for line in block.splitlines():
+        text = line.lstrip()
+        if text.startswith(">>>"):
+            margin = len(line) - len(text)
+        lines.append(line[margin:] if not line[:margin].strip() else text)
+    return "\n".join(lines)
 
 
 def _asserts(block: str) -> list[Example]:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -177,7 +177,8 @@ def _testers(
             if known is None:
                 return
             baseline = Baseline.model_validate_json(known)
-            bench = Bench(sandbox, baseline, sandbox_settings.limits(baseline.wall_clock_s))
+            limits = replace(sandbox_settings.limits(), wall_clock_s=baseline.wall_clock_s)
+            bench = Bench(sandbox, baseline, limits)
             evaluate(store, bench, job_id, (iteration, sample), "local")
 
         def hand_out(job_id: str, iteration: int, sample: int) -> None:

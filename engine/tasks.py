@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -145,7 +146,7 @@ def evaluate(job_id: str, iteration: int, sample: int) -> None:
         baseline = Baseline.model_validate_json(known)
         try:
             _make_sure_of_image(stored.request, baseline)
-            limits = SandboxSettings().limits(baseline.wall_clock_s)
+            limits = replace(SandboxSettings().limits(), wall_clock_s=baseline.wall_clock_s)
             bench = Bench(_sandbox(), baseline, limits)
             evaluate_candidate(store, bench, job_id, (iteration, sample), _owner())
         except Exception:
