@@ -102,7 +102,7 @@ class FakehubDriver:
     def install(
         self, owner: str, repositories: Sequence[str], permissions: dict[str, Access] | None = None
     ) -> int:
-        """Install the app on some repositories, named without owner; returns the installation id."""
+        """Install the app on repositories, named without owner; returns the installation id."""
         new = documents.NewInstallation(
             owner=owner, repositories=list(repositories), permissions=permissions
         )

@@ -23,7 +23,32 @@ class Exchange(BaseModel):
     status: int
     response_headers: dict[str, str]
     response_body_base64: str
-    faulty: bool
+    faulty: bool = False
+
+    @classmethod
+    def of(  # noqa: PLR0913 - an exchange has these parts, and no fewer
+        cls,
+        *,
+        method: str,
+        url: str,
+        request_headers: dict[str, str],
+        request_body: bytes,
+        status: int,
+        response_headers: dict[str, str],
+        response_body: bytes,
+        faulty: bool = False,
+    ) -> "Exchange":
+        """Write an exchange down, credentials left out."""
+        return cls(
+            method=method,
+            url=url,
+            request_headers=_without_secrets(request_headers),
+            request_body_base64=_without_tokens(request_body),
+            status=status,
+            response_headers=_without_secrets(response_headers),
+            response_body_base64=_without_tokens(response_body),
+            faulty=faulty,
+        )
 
     @property
     def request_body(self) -> bytes:
@@ -55,11 +80,9 @@ class Recording:
             return list(self._exchanges)
 
 
-def without_tokens(body: bytes) -> str:
-    """A body, tokens blotted out, in base64."""
+def _without_tokens(body: bytes) -> str:
     return b64encode(_TOKEN.sub(b"REDACTED", body)).decode()
 
 
-def without_secrets(headers: dict[str, str]) -> dict[str, str]:
-    """Headers, credentials left out."""
+def _without_secrets(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}

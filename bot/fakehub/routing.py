@@ -15,7 +15,7 @@ from bot.fakehub.answers import ApiError
 from bot.fakehub.faults import Fault
 from bot.fakehub.git_repository import GitCommandError
 from bot.fakehub.model import JsonObject
-from bot.fakehub.recording import Exchange, without_secrets, without_tokens
+from bot.fakehub.recording import Exchange
 from bot.fakehub.state import HubState
 
 RATE_LIMIT = 5000
@@ -173,13 +173,13 @@ def reset_connection(request: Request) -> None:
 
 
 def _exchange(request: Request, body: bytes, response: Response, *, faulty: bool) -> Exchange:
-    return Exchange(
+    return Exchange.of(
         method=request.method,
         url=str(request.url),
-        request_headers=without_secrets(dict(request.headers)),
-        request_body_base64=without_tokens(body),
+        request_headers=dict(request.headers),
+        request_body=body,
         status=response.status_code,
-        response_headers=without_secrets(dict(response.headers)),
-        response_body_base64=without_tokens(bytes(response.body)),
+        response_headers=dict(response.headers),
+        response_body=bytes(response.body),
         faulty=faulty,
     )
