@@ -172,3 +172,11 @@ class Sandbox(Protocol):
             SandboxUnavailableError: the back end does not answer.
         """
         ...
+
+    def reap(self) -> int:
+        """Remove what killed processes left behind (boxes past their deadline); says how many.
+
+        Raises:
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...

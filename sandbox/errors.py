@@ -31,3 +31,11 @@ class ImageBuildError(SandboxError):
         self.step = step
         self.reason = reason
         self.log_tail = log_tail
+
+    @classmethod
+    def of_script(cls, step: str, exit_code: int | None, output: bytes) -> "ImageBuildError":
+        """The error for a build script that ended so."""
+        reason = "it ran out of time" if exit_code is None else f"exit code {exit_code}"
+        tail = output[-4000:].decode(errors="replace").strip()
+        last = tail.rpartition("\n")[2][:300]
+        return cls(step, f"{reason}: {last}" if last else reason, tail)

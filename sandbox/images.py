@@ -1,0 +1,154 @@
+"""Which image a checkout needs, and making it once per content hash.
+
+Three images above each other: the machine's Python toolchain (or a registry's), an environment of
+wheels that other commits use again, and the repository itself.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.archives import special_files
+from sandbox.contract import Limits, Sandbox, TestCommand
+from sandbox.errors import ImageBuildError
+from sandbox.recipes import choose
+from sandbox.recipes.layers import Layer
+from sandbox.recipes.python import bare_layer
+from sandbox.settings import MIB, SandboxSettings
+
+REPOSITORY_BYTES = 1024 * MIB
+USAGE_ERROR = 4
+PROBE = "probe-collect"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An image that holds a repository ready for its tests, and how to run them."""
+
+    image: str
+    command: TestCommand
+    recipe: str
+    built: bool
+
+
+def bare(sandbox: Sandbox) -> str:
+    """The image with only a Python interpreter, its standard library and pytest; made on first use.
+
+    Raises:
+        ImageBuildError: it cannot be made.
+        SandboxUnavailableError: the back end does not answer.
+    """
+    layer = bare_layer()
+    image = name("env", layer.key)
+    _ensure(sandbox, image, None, layer)
+    return image
+
+
+def prepare(
+    sandbox: Sandbox,
+    checkout: Path,
+    *,
+    test_command: Sequence[str] | None,
+    settings: SandboxSettings,
+) -> Environment:
+    """Make the image of a checkout, unless it is there, and find how its tests are run.
+
+    Raises:
+        ImageBuildError: no recipe fits, the repository is too large, or a build step failed.
+        SandboxUnavailableError: the back end does not answer.
+    """
+    recipe = choose(checkout)
+    if recipe is None:
+        raise ImageBuildError("recipe", "no Python files; only Python repositories are supported so far")
+    dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
+    environment = name("env", dependencies.key)
+    image = name("repo", environment, source.key, tree_hash(checkout))
+    built = not sandbox.has_image(image)
+    if built:
+        _ensure(sandbox, environment, None, dependencies)
+        _ensure(sandbox, image, environment, source, checkout)
+    limits = Limits(
+        settings.build_wall_clock_s, settings.memory_bytes, settings.cpus, settings.pids
+    )
+    command = _accepted(sandbox, image, recipe.commands(checkout, test_command), limits)
+    return Environment(image, command, f"{command.runner}: {command.reason}", built)
+
+
+def name(kind: str, *parts: str) -> str:
+    """An image's name: what decides its content, hashed."""
+    return f"{kind}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}"
+
+
+def tree_hash(checkout: Path) -> str:
+    """A hash of every file's path, mode and content; the repository's history does not count.
+
+    Raises:
+        ImageBuildError: the repository is larger than a box could hold.
+    """
+    digest = hashlib.sha256()
+    total = 0
+    for path in _files(checkout):
+        status = path.lstat()
+        digest.update(f"{path.relative_to(checkout)}\0{status.st_mode & 0o100111:o}\0".encode(errors="surrogateescape"))
+        if stat.S_ISLNK(status.st_mode):
+            digest.update(os.fsencode(path.readlink()))
+            continue
+        total += status.st_size
+        if total > REPOSITORY_BYTES:
+            raise ImageBuildError("copy", f"the repository is larger than {REPOSITORY_BYTES // MIB} MiB")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _files(checkout: Path) -> Iterator[Path]:
+    for parent, directories, names in os.walk(checkout):
+        directories[:] = sorted(d for d in directories if d != ".git" or Path(parent) != checkout)
+        links = [d for d in directories if Path(parent, d).is_symlink()]
+        for file in sorted([*names, *links]):
+            path = Path(parent, file)
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+                yield path
+
+
+def _ensure(
+    sandbox: Sandbox, image: str, base: str | None, layer: Layer, checkout: Path | None = None
+) -> None:
+    """Build an image unless it is there."""
+    if sandbox.has_image(image):
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory)
+        if checkout is not None:
+            shutil.copytree(checkout, target / "opt/repo", symlinks=True, ignore=_left_out(checkout))
+        layer.lay(target)
+        sandbox.build(image, base, target, layer.script)
+
+
+def _left_out(checkout: Path):  # noqa: ANN202
+    def ignore(directory: str, names: list[str]) -> list[str]:
+        history = [".git"] if Path(directory) == checkout else []
+        return [*special_files(directory, names), *history]
+
+    return ignore
+
+
+def _accepted(
+    sandbox: Sandbox, image: str, commands: Sequence[TestCommand], limits: Limits
+) -> TestCommand:
+    """The first command whose runner is there and accepts its options."""
+    if len(commands) == 1:
+        return commands[0]
+    with sandbox.open(image, limits) as box:
+        for command in commands[:-1]:
+            argv = [word for word in command.argv if word != "{tests}"]
+            result = box.exec([*argv, "--collect-only", "-q"])
+            if result.exit_code not in {126, 127, USAGE_ERROR}:
+                return command
+    return commands[-1]

@@ -1,0 +1,117 @@
+"""Applies a patch and lays trusted files over it; runs in a box, sent as text.
+
+Standard input holds JSON that the host made: the changes it has read and approved, and the files. It
+prints `ok`, or why the patch does not apply, and changes nothing before all of it is known to apply.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def encoded(text: str) -> bytes:
+    """The bytes that a diff's text stands for."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def find(lines: list[bytes], wanted: list[bytes], expected: int) -> int:
+    """Where these lines are, nearest to where they are expected; -1 when nowhere."""
+    last = len(lines) - len(wanted)
+    for offset in range(max(expected, last) + 1):
+        for at in (expected - offset, expected + offset):
+            if 0 <= at <= last and lines[at : at + len(wanted)] == wanted:
+                return at
+    return -1
+
+
+def patched(path: str, old: bytes, hunks: list[dict[str, object]]) -> bytes:
+    """A file's content with its hunks applied; no fuzz, but lines may have moved."""
+    lines = split(old)
+    result: list[bytes] = []
+    taken = shift = 0
+    for number, hunk in enumerate(hunks, 1):
+        before = [encoded(str(line)) for line in as_list(hunk["old"])]
+        start = int(str(hunk["start"]))
+        expected = start - 1 + shift if before else min(start + shift, len(lines))
+        at = find(lines[taken:], before, max(expected - taken, 0))
+        if at < 0:
+            raise ValueError(f"{path}: hunk {number} does not match")
+        at += taken
+        result += lines[taken:at] + [encoded(str(line)) for line in as_list(hunk["new"])]
+        shift, taken = at - expected + shift, at + len(before)
+    return b"".join(result + lines[taken:])
+
+
+def split(data: bytes) -> list[bytes]:
+    """Lines as a diff sees them: only a line feed ends one."""
+    parts = data.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def as_list(value: object) -> list[object]:
+    """A JSON array."""
+    assert isinstance(value, list)
+    return value
+
+
+def planned(change: dict[str, object]) -> dict[str, bytes | None]:
+    """What becomes of the files of one change: content, or None for gone."""
+    old, new = change["old"], change["new"]
+    content = b""
+    if old is None and os.path.lexists(str(new)):
+        raise ValueError(f"{new}: already exists")
+    if old is not None:
+        path = Path(str(old))
+        if path.is_symlink() or not path.is_file():
+            raise ValueError(f"{old}: no such file")
+        content = path.read_bytes()
+    content = patched(str(new or old), content, as_list(change["hunks"]))  # type: ignore[arg-type]
+    plan: dict[str, bytes | None] = {}
+    if old is not None and old != new and not change["copied"]:
+        plan[str(old)] = None
+    if new is not None:
+        plan[str(new)] = content
+    elif content:
+        raise ValueError(f"{old}: deleted, but it holds more than the patch says")
+    return plan
+
+
+def put(path: str, content: bytes | None) -> None:
+    """Write or remove a file, never through a link in its own place."""
+    target = Path(path)
+    if content is None:
+        target.unlink()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    executable = target.is_file() and os.access(target, os.X_OK)
+    if target.is_symlink():
+        target.unlink()
+    target.write_bytes(content)
+    if executable:
+        target.chmod(0o755)
+
+
+def main() -> None:
+    """Plan all of it, then do it."""
+    order = json.load(sys.stdin)
+    plan: dict[str, bytes | None] = {}
+    modes: dict[str, str] = {}
+    try:
+        for change in order["changes"]:
+            plan.update(planned(change))
+            if change["new"] is not None and change["mode"] is not None:
+                modes[change["new"]] = change["mode"]
+    except (ValueError, OSError) as error:
+        sys.stdout.write(f"{error}\n")
+        return
+    plan.update({path: encoded(text) for path, text in order["files"].items()})
+    for path, content in plan.items():
+        put(path, content)
+    for path, mode in modes.items():
+        Path(path).chmod(0o755 if mode == "100755" else 0o644)
+    sys.stdout.write("ok\n")
+
+
+if __name__ == "__main__":
+    main()

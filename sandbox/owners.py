@@ -1,0 +1,44 @@
+"""Whose a container is and until when: what lets `reap` clear up after a process that was killed."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+LABEL = "evoscale"
+SLACK_S = 600.0
+COMMANDS_A_BOX = 10
+
+
+def labels(now: float, wall_clock_s: float) -> dict[str, str]:
+    """The labels of a box opened now (seconds since the epoch) whose commands take that long."""
+    deadline = now + COMMANDS_A_BOX * wall_clock_s + SLACK_S
+    return {LABEL: "1", f"{LABEL}.owner": owner(), f"{LABEL}.deadline": str(int(deadline))}
+
+
+def owner() -> str:
+    """This process: machine, boot, process id and when it started, so that no other is taken for it."""
+    return f"{socket.gethostname()}/{_boot()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def stale(found: Mapping[str, str], now: float) -> bool:
+    """Whether a labelled container has outlived its deadline or its owner."""
+    deadline = found.get(f"{LABEL}.deadline", "0")
+    if not deadline.isdigit() or now > int(deadline):
+        return True
+    machine, _, process = found.get(f"{LABEL}.owner", "").rpartition("/")[0].rpartition("/")
+    if machine != f"{socket.gethostname()}/{_boot()}" or not process.isdigit():
+        return False  # another machine's, of the same engine: only its deadline counts
+    return found[f"{LABEL}.owner"].rpartition("/")[2] != _started(int(process))
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _started(process: int) -> str:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "gone"
+    return status.rpartition(")")[2].split()[19]

@@ -1,0 +1,14 @@
+"""Recipes: one module a language; the explicit table says which is tried first."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.recipes.layers import Recipe
+from sandbox.recipes.python import PythonRecipe
+
+RECIPES: Mapping[str, Recipe] = {"python": PythonRecipe()}
+
+
+def choose(checkout: Path) -> Recipe | None:
+    """The recipe for a repository, or None where none applies."""
+    return next((recipe for recipe in RECIPES.values() if recipe.applies(checkout)), None)

@@ -1,0 +1,110 @@
+"""JUnit XML to test statuses, cross-checked with the exit code. The report is hostile input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, ParseError  # noqa: S405  # names only; parsed by defusedxml
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from sandbox.contract import TestStatus
+
+REPORT_BYTES = 32 * 1024**2
+DETAIL_CHARS = 2000
+MAX_TESTS = 200_000
+
+OK, TESTS_FAILED, USAGE_ERROR, NO_TESTS = 0, 1, 4, 5  # pytest's exit codes; ours for unittest agree
+WORST_FIRST = (
+    TestStatus.ERROR, TestStatus.FAILED, TestStatus.XFAIL, TestStatus.SKIPPED, TestStatus.PASSED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a suite said. `ran` is false where it said nothing that can be believed; `why` says so."""
+
+    ran: bool
+    statuses: Mapping[str, TestStatus] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+
+
+def read_junit(report: bytes | None, exit_code: int | None) -> Outcomes:
+    """Read a report and believe it only if the exit code says the same; never raises."""
+    if exit_code is None:
+        return Outcomes(ran=False, why="the tests ran out of time")
+    if report is None:
+        return Outcomes(ran=False, why=f"no test report was written (exit code {exit_code})")
+    try:
+        root = fromstring(report, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        return Outcomes(ran=False, why=f"the test report cannot be read: {error}")
+    statuses: dict[str, TestStatus] = {}
+    details: dict[str, str] = {}
+    for index, case in enumerate(root.iter("testcase")):
+        if index >= MAX_TESTS:
+            return Outcomes(ran=False, why=f"more than {MAX_TESTS} tests")
+        _record(case, statuses, details)
+    why = contradiction(exit_code, statuses)
+    return Outcomes(why is None, statuses, details, why or "")
+
+
+def contradiction(exit_code: int, statuses: Mapping[str, TestStatus]) -> str | None:
+    """Why an exit code and the statuses cannot both be true, or None."""
+    failed = any(s in {TestStatus.FAILED, TestStatus.ERROR} for s in statuses.values())
+    if exit_code == OK and failed:
+        return "exit code 0, but the report has failures"
+    if exit_code == TESTS_FAILED and not failed:
+        return "exit code 1, but the report has no failure"
+    if exit_code == NO_TESTS and any(s is TestStatus.PASSED for s in statuses.values()):
+        return "exit code 5 (no tests), but the report has passes"
+    if exit_code == USAGE_ERROR and failed:  # named tests whose file cannot be imported
+        return None
+    if exit_code not in {OK, TESTS_FAILED, NO_TESTS}:
+        return f"the test runner ended with exit code {exit_code}"
+    return None
+
+
+def _record(case: Element, statuses: dict[str, TestStatus], details: dict[str, str]) -> None:
+    test_id, status = _test_id(case), _status(case)
+    known = statuses.get(test_id)
+    if known is None or WORST_FIRST.index(status) < WORST_FIRST.index(known):
+        statuses[test_id] = status
+    if status is not TestStatus.PASSED:
+        text = "\n".join(filter(None, (_detail(case), details.get(test_id))))
+        if text:
+            details[test_id] = shorten(text)
+
+
+def _test_id(case: Element) -> str:
+    """The runner's own name of a test: `tests/test_x.py::TestA::test_b` for pytest."""
+    name, classname, file = (case.get(key, "") for key in ("name", "classname", "file"))
+    if not file:
+        return f"{classname}.{name}" if classname else name
+    module = file.removesuffix(".py").replace("/", ".").replace("\\", ".")
+    inner = classname.removeprefix(module).strip(".") if classname.startswith(module) else ""
+    return "::".join([file, *inner.split("."), name]) if inner else f"{file}::{name}"
+
+
+def _status(case: Element) -> TestStatus:
+    kinds = {child.tag: child for child in case}
+    if "error" in kinds:
+        return TestStatus.ERROR
+    if "failure" in kinds:
+        return TestStatus.FAILED
+    if "skipped" in kinds:
+        is_xfail = kinds["skipped"].get("type") == "pytest.xfail"
+        return TestStatus.XFAIL if is_xfail else TestStatus.SKIPPED
+    return TestStatus.PASSED
+
+
+def _detail(case: Element) -> str:
+    parts = (child for child in case if child.tag in {"error", "failure", "skipped"})
+    return "\n".join((part.text or part.get("message", "")).strip() for part in parts)
+
+
+def shorten(text: str) -> str:
+    """The end of a failure text: its last frames and the assertion come last."""
+    if len(text) <= DETAIL_CHARS:
+        return text
+    return "[...]\n" + text[-(DETAIL_CHARS - 6) :]

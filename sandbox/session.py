@@ -1,0 +1,265 @@
+"""The host's end of the line to a box's warden: frames, deadlines, and whose failure an ending was.
+
+What comes over the line is hostile: sizes are checked against what was asked for, before anything is
+read, and an answer that breaks the rules ends the box.
+"""
+
+import json
+import posixpath
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sandbox.contract import REPO, ExecResult, Limits
+from sandbox.errors import SandboxUnavailableError
+
+GRACE_S = 10.0  # what the warden gets to end a command and answer, beyond the command's own time
+OPEN_S = 60.0  # from start to the warden's first word; includes copying the repository
+HEADER_BYTES = 4096
+CHUNK = 65536
+WRITABLE = (REPO, "/tmp")  # noqa: S108  # inside the box
+BOX_UID = 10001
+BOX_PATH = "/opt/project/bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
+ENV: Mapping[str, str] = {
+    "PATH": BOX_PATH,
+    "HOME": "/tmp/home",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+"""The whole environment of a command in a box: nothing of the host's gets in."""
+
+
+def warden_argv(orders: Mapping[str, object]) -> list[str]:
+    """The command that is process 1 of a box: the base image's own Python, isolated, and the program."""
+    source = Path(__file__).with_name("warden.py").read_text(encoding="utf-8")
+    return ["python3", "-I", "-S", "-c", source, json.dumps({"env": dict(ENV), **orders})]
+
+
+class Blame(Enum):
+    """Whose failure it was that a command did not come back."""
+
+    COMMAND = "command"
+    BOX = "box"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known when the line to a box broke while a command ran."""
+
+    host_gave_up: bool
+    out_of_memory: bool
+    engine_answers: bool
+    box_exited: bool
+
+
+def blame(ending: Ending) -> Blame:
+    """Say whose failure an ending was.
+
+    A command that ran out of time or memory did it itself. So did one whose box exited while the
+    engine is well: nothing but the code in it, or the kernel on its account, ends a box. A box that
+    is gone together with its engine, or one that stands and does not speak, is our side's failure.
+    """
+    if ending.host_gave_up or ending.out_of_memory:
+        return Blame.COMMAND
+    if ending.engine_answers and ending.box_exited:
+        return Blame.COMMAND
+    return Blame.BOX
+
+
+class Walls(Protocol):
+    """A hardened process with a line to it; what a back end has to provide for a box."""
+
+    isolation: str
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Write all of it before the deadline (`time.monotonic`).
+
+        Raises:
+            OSError: the line is broken; TimeoutError when time ran out.
+        """
+        ...
+
+    def receive(self, size: int, deadline: float) -> bytes:
+        """Read up to `size` bytes; empty at the end of the line.
+
+        Raises:
+            OSError: the line is broken; TimeoutError when time ran out.
+        """
+        ...
+
+    def ending(self, *, host_gave_up: bool) -> Ending:
+        """What is known of the box now that the line broke; never raises."""
+        ...
+
+
+class Header(BaseModel):
+    """The one line of JSON in front of every answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: int = 0
+    error: str | None = None
+    ready: str | None = None
+    found: bool = False
+    exit_code: int | None = None
+    truncated: bool = False
+    duration_s: float = 0.0
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of the warden."""
+
+    header: Header
+    data: bytes
+
+
+class BrokenLineError(Exception):
+    """The line to the warden ended or what came over it makes no sense; never leaves this module."""
+
+
+def inside(path: str) -> str:
+    """The absolute form of a path in the box.
+
+    Raises:
+        ValueError: it is not below the repository or /tmp.
+    """
+    absolute = posixpath.normpath(posixpath.join(REPO, path))
+    below = any(absolute.startswith(place + "/") for place in WRITABLE)
+    if not below or "\0" in path or ".." in path.split("/"):
+        raise ValueError(f"the path {path!r} leaves {REPO} and /tmp; name a file below one of them")
+    return absolute
+
+
+class Session:
+    """A box: implements `sandbox.contract.Box` over any walls."""
+
+    def __init__(self, walls: Walls, limits: Limits) -> None:
+        self._walls = walls
+        self._limits = limits
+        self._buffer = bytearray()
+        self._gone: str | None = None
+
+    def greet(self) -> None:
+        """Wait until the warden says that the box is ready.
+
+        Raises:
+            SandboxUnavailableError: it did not come up.
+        """
+        try:
+            header = self._answer(time.monotonic() + OPEN_S, 0).header
+        except (BrokenLineError, OSError) as error:
+            raise self._unavailable(f"the box did not come up ({error})") from error
+        if header.error is not None:
+            raise self._unavailable(f"the box could not be laid out: {header.error}")
+
+    def exec(
+        self, argv: Sequence[str], *, stdin: bytes = b"", wall_clock_s: float | None = None
+    ) -> ExecResult:
+        """Run a command in the repository and wait for it; see `Box.exec`.
+
+        Raises:
+            SandboxUnavailableError: the box, not the command, failed.
+        """
+        wall = min(wall_clock_s or self._limits.wall_clock_s, self._limits.wall_clock_s)
+        keep = self._limits.output_bytes
+        request = {"op": "exec", "argv": list(argv), "wall_clock_s": wall, "keep": keep}
+        begun = time.monotonic()
+        try:
+            answer = self._ask(request, stdin, begun + wall + GRACE_S, keep)
+        except (BrokenLineError, OSError) as error:
+            return self._post_mortem(error, time.monotonic() - begun)
+        header = answer.header
+        return ExecResult(
+            header.exit_code, answer.data, header.truncated, header.duration_s, header.out_of_memory
+        )
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Write a file below `REPO` or `/tmp`; see `Box.write_file`.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+            ValueError: the path leaves those two, goes through a link, or its place is full.
+        """
+        request = {"op": "write", "path": inside(path)}
+        header = self._file(request, data, 0).header
+        if header.error is not None:
+            raise ValueError(f"{path!r} cannot be written in the box: {header.error}")
+
+    def read_file(self, path: str, limit_bytes: int) -> bytes | None:
+        """Read a regular file, never through a link; see `Box.read_file`.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+            ValueError: the path leaves the box's writable places.
+        """
+        request = {"op": "read", "path": inside(path), "limit": limit_bytes}
+        answer = self._file(request, b"", limit_bytes)
+        return answer.data if answer.header.found else None
+
+    def _file(self, request: Mapping[str, object], data: bytes, limit: int) -> Answer:
+        deadline = time.monotonic() + OPEN_S
+        try:
+            return self._ask(request, data, deadline, limit)
+        except (BrokenLineError, OSError) as error:
+            raise self._unavailable(f"the box stopped answering ({error})") from error
+
+    def _ask(
+        self, request: Mapping[str, object], data: bytes, deadline: float, limit: int
+    ) -> Answer:
+        if self._gone is not None:
+            raise self._unavailable(self._gone)
+        line = json.dumps({**request, "size": len(data)}).encode() + b"\n"
+        self._walls.send(line + data, deadline)
+        return self._answer(deadline, limit)
+
+    def _answer(self, deadline: float, limit: int) -> Answer:
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > HEADER_BYTES:
+                raise BrokenLineError("a header without an end")
+            self._fill(CHUNK, deadline)
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        try:
+            header = Header.model_validate_json(line)
+        except ValidationError as error:
+            raise BrokenLineError("a header that makes no sense") from error
+        if not 0 <= header.size <= limit:
+            raise BrokenLineError(f"{header.size} bytes where at most {limit} were asked for")
+        self._buffer = bytearray(rest)
+        while len(self._buffer) < header.size:
+            self._fill(header.size - len(self._buffer), deadline)
+        data = bytes(self._buffer[: header.size])
+        del self._buffer[: header.size]
+        return Answer(header, data)
+
+    def _fill(self, size: int, deadline: float) -> None:
+        piece = self._walls.receive(size, deadline)
+        if not piece:
+            raise BrokenLineError("the line ended")
+        self._buffer += piece
+
+    def _post_mortem(self, error: Exception, duration_s: float) -> ExecResult:
+        gave_up = isinstance(error, TimeoutError)
+        ending = self._walls.ending(host_gave_up=gave_up)
+        self._gone = "its box ended with the last command; open another"
+        if blame(ending) is Blame.BOX:
+            raise self._unavailable(f"the box was lost under a command ({error})") from error
+        exit_code = None if gave_up else 137
+        note = f"[the box ended with this command: {error}]\n".encode()
+        return ExecResult(exit_code, note, False, duration_s, ending.out_of_memory)  # noqa: FBT003
+
+    def _unavailable(self, reason: str) -> SandboxUnavailableError:
+        return SandboxUnavailableError(self._walls.isolation, reason)

@@ -1,0 +1,77 @@
+"""What the operator may set for sandboxes: `EVOSCALE_SANDBOX_*`. Read once, passed on in pieces."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sandbox.contract import Limits
+
+MIB = 1024**2
+
+
+def default_cache_dir() -> Path:
+    """Where images and wheels are kept: root's must be enterable by the user its boxes run as."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/evoscale")
+    chosen = os.environ.get("XDG_CACHE_HOME")  # noqa: TID251  # a settings module reads it
+    base = Path(chosen) if chosen and Path(chosen).is_absolute() else Path.home() / ".cache"
+    return base / "evoscale"
+
+
+class SandboxSettings(BaseSettings):
+    """How boxes are made and what one may use."""
+
+    model_config = SettingsConfigDict(env_prefix="EVOSCALE_SANDBOX_", frozen=True, extra="ignore")
+
+    kind: Literal["auto", "docker", "bubblewrap"] = Field(
+        default="auto",
+        description="Which sandbox to use. `auto` takes Docker where an engine answers, else bubblewrap.",
+    )
+    runtime: Literal["runc", "runsc"] = Field(
+        default="runc",
+        description="Docker's OCI runtime. `runsc` is gVisor: stronger walls, two to three times slower; "
+        "it must be registered with the engine.",
+    )
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir,
+        description="Where images, wheels and locks are kept. For root it must be a place that other "
+        "users may enter, because boxes never run as root.",
+    )
+    base_image: str = Field(
+        default="auto",
+        description="The image Docker environments start from; it needs python3 and glibc. `auto` takes "
+        "`python:X.Y-slim` where the engine has it or a registry answers within 5 seconds, "
+        "else the machine's own Python toolchain; `toolchain` takes that at once.",
+    )
+    wall_clock_s: float = Field(
+        default=120.0, gt=0, description="Seconds one command in a box may take before it is killed."
+    )
+    memory_bytes: int = Field(
+        default=2048 * MIB,
+        ge=64 * MIB,
+        description="Bytes of memory one box may use, files it writes included.",
+    )
+    cpus: float = Field(default=1.0, gt=0, description="Processors one box may use.")
+    pids: int = Field(default=256, ge=16, description="Processes and threads one box may have.")
+    output_bytes: int = Field(
+        default=4 * MIB,
+        ge=1024,
+        description="Bytes of a command's output that are kept: its first and its last half.",
+    )
+    disk_bytes: int = Field(
+        default=1024 * MIB,
+        ge=16 * MIB,
+        description="Bytes a box's repository, with all it writes there, may take up in memory.",
+    )
+    build_wall_clock_s: float = Field(
+        default=600.0, gt=0, description="Seconds that making one repository's environment may take."
+    )
+
+    def limits(self) -> Limits:
+        """The limits for one box."""
+        return Limits(
+            self.wall_clock_s, self.memory_bytes, self.cpus, self.pids, self.output_bytes
+        )

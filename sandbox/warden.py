@@ -1,0 +1,367 @@
+"""The program that is process 1 of every box; it runs inside, the host only ever sends it as text.
+
+It takes one request at a time on standard input (a line of JSON, then raw bytes) and answers on
+standard output in the same way. It needs nothing but Python's standard library, because the image
+belongs to somebody else. As process 1 it cannot be signalled from inside its own namespace, and as
+it is not dumpable, code of the same user can read neither its memory nor its descriptors.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import selectors
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+PR_SET_DUMPABLE = 4
+CHUNK = 65536
+PRISTINE = "/opt/repo"
+REPO = "/repo"
+WRITABLE = (REPO, "/tmp")  # noqa: S108  # the box's own tmpfs, not the machine's
+MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+# A command prefers to be the one the kernel kills for memory, so that process 1 can still report it.
+SHELL = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
+WATCH_EVERY_S = 0.1
+
+
+@dataclass
+class Orders:
+    """What the host decided for this box; zero means that somebody else enforces it."""
+
+    env: dict[str, str]
+    pids: int = 0
+    memory_bytes: int = 0
+    inodes: int = 0
+    reserve_bytes: int = 0
+
+
+@dataclass
+class Tape:
+    """Keeps the first and the last half of what a command printed; the middle is counted, not kept."""
+
+    keep: int
+    total: int = 0
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytearray = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        """Record a piece of output."""
+        self.total += len(data)
+        room = self.keep // 2 - len(self.head)
+        if room > 0:
+            self.head += data[:room]
+            data = data[room:]
+        self.tail += data
+        excess = len(self.tail) - (self.keep - self.keep // 2)
+        if excess > 0:
+            del self.tail[:excess]
+
+    def text(self) -> bytes:
+        """All that was kept."""
+        return bytes(self.head + self.tail)
+
+
+@dataclass
+class Run:
+    """A command under way."""
+
+    process: subprocess.Popen[bytes]
+    stdin: memoryview
+    deadline: float
+    tape: Tape
+    exit_code: int | None = None
+    finished: bool = False
+    out_of_memory: bool = False
+
+
+def end_everything() -> dict[int, int]:
+    """Kill every process of the box but this one and collect their exit statuses."""
+    ended: dict[int, int] = {}
+    while True:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        try:
+            pid, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return ended
+        ended[pid] = status
+
+
+def oom_kills() -> int:
+    """How often the kernel killed something in this box for memory, 0 where it does not say."""
+    for name in MEMORY_EVENTS:
+        with contextlib.suppress(OSError):
+            for line in Path(name).read_text(encoding="ascii").splitlines():
+                key, _, value = line.partition(" ")
+                if key == "oom_kill":
+                    return int(value)
+    return 0
+
+
+def processes() -> Iterator[Path]:
+    """The directories of all other processes in /proc."""
+    return (p for p in Path("/proc").iterdir() if p.name.isdigit() and p.name != "1")
+
+
+def memory_in_use() -> int:
+    """Resident bytes of all other processes; shared pages are divided among their users."""
+    total = 0
+    for directory in processes():
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            rollup = (directory / "smaps_rollup").read_text(encoding="ascii")
+            line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def rough_memory_in_use() -> int:
+    """Resident bytes of all other processes, shared pages counted again and again, but cheap."""
+    total = 0
+    for directory in processes():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            total += int((directory / "statm").read_text(encoding="ascii").split()[1])
+    return total * resource.getpagesize()
+
+
+def overstepped(orders: Orders) -> str | None:
+    """Which watched limit the box is over, if any: the ones no kernel mechanism enforces here."""
+    limit = orders.memory_bytes
+    if limit and rough_memory_in_use() > limit and memory_in_use() > limit:
+        return "memory"
+    for place in (*WRITABLE, "/dev/shm") if orders.inodes else ():  # noqa: S108
+        usage = os.statvfs(place)
+        if usage.f_files - usage.f_ffree > orders.inodes:
+            return "inodes"
+    if orders.reserve_bytes:
+        usage = os.statvfs("/opt")
+        if usage.f_bavail * usage.f_frsize < orders.reserve_bytes:
+            return "disk"
+    return None
+
+
+def start(argv: list[str], orders: Orders) -> subprocess.Popen[bytes]:
+    """Start a command in its own session, with pipes."""
+    return subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", SHELL, "sh", *argv],
+        cwd=REPO,
+        env=orders.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def feed(run: Run, selector: selectors.BaseSelector, pipe: BinaryIO) -> None:
+    """Give the command more of its standard input; close it when that is used up."""
+    try:
+        written = os.write(pipe.fileno(), run.stdin[:CHUNK])
+        run.stdin = run.stdin[written:]
+    except BlockingIOError:
+        return
+    except BrokenPipeError:
+        run.stdin = run.stdin[:0]
+    if not run.stdin:
+        selector.unregister(pipe)
+        pipe.close()
+
+
+def drain(run: Run, selector: selectors.BaseSelector, pipe: BinaryIO) -> bool:
+    """Record what the command printed; false when there is no more for now."""
+    try:
+        data = os.read(pipe.fileno(), CHUNK)
+    except BlockingIOError:
+        return False
+    if data:
+        run.tape.add(data)
+        return True
+    selector.unregister(pipe)
+    return False
+
+
+def abandoned() -> None:
+    """End the box: the host closed the line, so nobody waits for the answer."""
+    end_everything()
+    os._exit(1)
+
+
+def watch(run: Run, selector: selectors.BaseSelector, orders: Orders, exited: Callable[[], bool]) -> None:
+    """Move bytes until the command ends, its time runs out or it oversteps a watched limit."""
+    polled = bool(orders.memory_bytes or orders.inodes or orders.reserve_bytes)
+    while not exited():
+        left = run.deadline - time.monotonic()
+        if left <= 0:
+            return
+        over = overstepped(orders) if polled else None
+        if over is not None:
+            run.tape.add(f"\n[the box stopped this command: {over} limit]\n".encode())
+            run.out_of_memory = over == "memory"
+            run.exit_code = 137
+            return
+        for key, _ in selector.select(min(left, WATCH_EVERY_S if polled else 1.0)):
+            key.data()
+    run.finished = True
+
+
+def supervise(run: Run, orders: Orders) -> None:
+    """See one command through, then end everything it left behind."""
+    pid_fd = os.pidfd_open(run.process.pid)
+    ended: list[int] = []
+    stdout, stdin = run.process.stdout, run.process.stdin
+    assert stdout is not None  # noqa: S101  # Popen was asked for pipes
+    assert stdin is not None  # noqa: S101
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(stdout.fileno(), False)
+        os.set_blocking(stdin.fileno(), False)
+        selector.register(pid_fd, selectors.EVENT_READ, lambda: ended.append(pid_fd))
+        selector.register(0, selectors.EVENT_READ, abandoned)
+        selector.register(stdout, selectors.EVENT_READ, lambda: drain(run, selector, stdout))
+        selector.register(stdin, selectors.EVENT_WRITE, lambda: feed(run, selector, stdin))
+        watch(run, selector, orders, lambda: bool(ended))
+        statuses = end_everything()
+        while stdout in selector.get_map() and drain(run, selector, stdout):
+            pass
+    os.close(pid_fd)
+    for pipe in (stdout, stdin):
+        pipe.close()
+    status = os.waitstatus_to_exitcode(statuses.get(run.process.pid, 0))
+    run.process.returncode = status
+    if run.finished:
+        run.exit_code = 128 - status if status < 0 else status
+
+
+def execute(request: dict[str, object], data: bytes, orders: Orders) -> tuple[dict[str, object], bytes]:
+    """Run one command and say what it did."""
+    argv = [str(part) for part in _list(request["argv"])]
+    begun, killed = time.monotonic(), oom_kills()
+    tape = Tape(int(str(request["keep"])))
+    try:
+        process = start(argv, orders)
+    except OSError as error:
+        tape.add(f"cannot start: {error}\n".encode())
+        return {"exit_code": 126, "truncated": False, "duration_s": 0.0}, tape.text()
+    run = Run(process, memoryview(data), begun + float(str(request["wall_clock_s"])), tape)
+    supervise(run, orders)
+    answer: dict[str, object] = {
+        "exit_code": run.exit_code,
+        "truncated": tape.total > tape.keep,
+        "duration_s": time.monotonic() - begun,
+        "out_of_memory": run.out_of_memory or oom_kills() > killed,
+    }
+    return answer, tape.text()
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list was expected")
+    return value
+
+
+def descend(path: str, *, create: bool) -> tuple[int, str]:
+    """Open the directory of an absolute path without following any link; gives it and the last name."""
+    *parents, name = Path(path).parts[1:]
+    directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    for part in parents:
+        try:
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=directory)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            inner = os.open(part, flags, dir_fd=directory)
+        finally:
+            os.close(directory)
+        directory = inner
+    return directory, name
+
+
+def write(path: str, data: bytes) -> None:
+    """Put a file at a path; a link or a special file that lies there is replaced, never followed."""
+    directory, name = descend(path, create=True)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(name, flags, 0o644, dir_fd=directory), "wb") as file:
+            file.write(data)
+    finally:
+        os.close(directory)
+
+
+def read(path: str, limit: int) -> bytes | None:
+    """A regular file's bytes; None for anything else and for more than `limit`."""
+    directory, name = descend(path, create=False)
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                return None
+            data = file.read(limit + 1)
+            return data if len(data) <= limit else None
+    finally:
+        os.close(directory)
+
+
+def answer_to(request: dict[str, object], data: bytes, orders: Orders) -> tuple[dict[str, object], bytes]:
+    """Do what a request asks."""
+    if request["op"] == "exec":
+        return execute(request, data, orders)
+    path = str(request["path"])
+    try:
+        if request["op"] == "write":
+            write(path, data)
+            return {}, b""
+        found = read(path, int(str(request["limit"])))
+    except OSError as error:
+        return {"error": error.strerror or str(error)}, b""
+    return {"found": found is not None}, found or b""
+
+
+def say(answer: dict[str, object], data: bytes = b"") -> None:
+    """Send one answer."""
+    sys.stdout.buffer.write(json.dumps({**answer, "size": len(data)}).encode() + b"\n" + data)
+    sys.stdout.buffer.flush()
+
+
+def settle(orders: Orders) -> None:
+    """Make the box ready: shut out its own user, limit processes, lay out the repository."""
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if orders.pids:
+        resource.setrlimit(resource.RLIMIT_NPROC, (orders.pids, orders.pids))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Path(orders.env["HOME"]).mkdir(parents=True, exist_ok=True)
+    if Path(PRISTINE).is_dir():
+        copy = ["/bin/cp", "-a", f"{PRISTINE}/.", REPO]
+        subprocess.run(copy, check=True, capture_output=True)  # noqa: S603
+    os.umask(0o022)
+
+
+def main() -> None:
+    """Answer requests until the host closes the line."""
+    if os.getpid() != 1:
+        sys.exit("the warden ends every process it can see, so it only works as process 1")
+    orders = Orders(**json.loads(sys.argv[1]))
+    try:
+        settle(orders)
+    except (OSError, subprocess.CalledProcessError) as error:
+        detail = error.stderr[-500:].decode(errors="replace") if hasattr(error, "stderr") else ""
+        say({"error": f"{error} {detail}".strip()})
+        return
+    say({"ready": sys.version.split()[0]})
+    while line := sys.stdin.buffer.readline():
+        request = json.loads(line)
+        data = sys.stdin.buffer.read(int(request.get("size", 0)))
+        say(*answer_to(request, data, orders))
+
+
+if __name__ == "__main__":
+    main()
