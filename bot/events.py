@@ -4,6 +4,8 @@ No typed webhook library stands here: published schemas reject a third of real p
 (docs/decisions/0005).
 """
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 COMMAND = "/evoscale"
@@ -62,6 +64,7 @@ class IssueData(Seen):
     user: Account | None = None
     labels: tuple[LabelRef, ...] = ()
     pull_request: PullRequestMark | None = None
+    updated_at: datetime | None = None
 
     def has_label(self, name: str) -> bool:
         """Whether the label is on it; GitHub's labels ignore case."""
@@ -104,6 +107,16 @@ class RepositoryData(Seen):
     disabled: bool = False
     html_url: str = ""
     clone_url: str = ""
+
+    @property
+    def git_url(self) -> str:
+        """Where git finds it."""
+        return self.clone_url or f"{self.html_url}.git"
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be pushed to it at all."""
+        return not (self.archived or self.disabled)
 
 
 class HeadData(Seen):

@@ -87,6 +87,12 @@ class BotSettings(BaseSettings):
         pattern=r"^https?://[^\s/]+",
         description="GitHub's REST API; https://HOST/api/v3 on GitHub Enterprise Server.",
     )
+    write_gap_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="Seconds between two writes to one installation; GitHub asks for one.",
+    )
     public_url: str = Field(
         default="",
         description="Where people reach the run pages, for links in comments; empty for no links.",

@@ -90,7 +90,8 @@ class Ignored:
     reason: str
 
 
-Decision = StartRepair | StartReview | Ask | Ignored
+Wanted = StartRepair | StartReview | Ask
+Decision = Wanted | Ignored
 
 
 @dataclass(frozen=True, slots=True)

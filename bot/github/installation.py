@@ -11,7 +11,16 @@ from githubkit.exception import GitHubException
 from pydantic import SecretStr
 
 from bot.errors import GitHubRefusedError, RepositoryGoneError
-from bot.events import CommentData, IssueData, PullRequestData, RepositoryData, ReviewData, Seen
+from bot.events import (
+    Account,
+    CommentData,
+    IssueData,
+    LabelRef,
+    PullRequestData,
+    RepositoryData,
+    ReviewData,
+    Seen,
+)
 from bot.github import calls
 from bot.github.calls import Answer, Ask
 from engine.contract import RepositoryRef
@@ -29,6 +38,21 @@ class RoleData(Seen):
 
     permission: str = "none"
     role_name: str | None = None
+
+
+class LabelledData(Seen):
+    """That somebody set a label: who, and when."""
+
+    id: int
+    event: str = ""
+    actor: Account | None = None
+    label: LabelRef | None = None
+    created_at: datetime
+
+    def is_of(self, label: str) -> bool:
+        """Whether this label was set."""
+        name = self.label.name if self.label else ""
+        return self.event == "labeled" and name.casefold() == label.casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +141,27 @@ class Installation:
 
         found = calls.paged(what, IssueData, get)
         return [issue for issue in found if issue.pull_request is None]
+
+    def labelled(self, number: int, label: str) -> LabelledData | None:
+        """Who set the label on an issue last; None where GitHub does not say."""
+        what = f"read the events of #{number}"
+
+        def get(page: int) -> Answer:
+            return self._get(
+                what,
+                lambda g: g.rest.issues.list_events(
+                    self._owner, self._name, number, per_page=LISTED, page=page
+                ),
+            )
+
+        try:
+            events = list(calls.paged(what, LabelledData, get))
+        except GitHubRefusedError as error:
+            if error.status in (calls.NOT_FOUND, calls.GONE):
+                return None
+            raise
+        ours = [each for each in events if each.is_of(label)]
+        return ours[-1] if ours else None
 
     def role_of(self, login: str) -> str:
         """A person's role here: admin, maintain, write, triage, read or none; unsure is none."""

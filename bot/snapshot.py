@@ -1,0 +1,75 @@
+"""Brings a repository's files to the shared storage, so that the engine needs no credential."""
+
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot import git
+from bot.github import Installation
+from bot.settings import child_environment
+from engine import snapshot
+from engine.contract import Failed, RepairJob, RepairRequest, SnapshotRef
+from engine.errors import SnapshotInvalidError
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where a search starts: the commit that a branch points at now."""
+
+    branch: str
+    commit: str
+
+
+def take(job: RepairJob, installation: Installation, root: Path) -> RepairRequest | Failed:
+    """Fetch the files of the base branch, or of our pull request's branch for a review.
+
+    Raises:
+        GitHubUnavailableError, GitFailedError: try again later.
+        RepositoryGoneError, InstallationGoneError: there is nothing to fetch from any more.
+    """
+    repository = installation.repository()
+    if not repository.writable:
+        return _no("the repository is archived, so nothing can be pushed to it; unarchive it first")
+    branch = job.pull_request.branch if job.pull_request else repository.default_branch
+    remote = git.Remote(repository.git_url, installation.token(), child_environment())
+    with git.workspace(remote) as workspace:
+        commit = workspace.tip(branch)
+        if commit is None:
+            return _no(_missing(workspace, branch))
+        return _pack(job, workspace, Base(branch, commit), root)
+
+
+def _missing(workspace: git.Workspace, branch: str) -> str:
+    if workspace.is_empty():
+        return "the repository is empty; push a first commit with code and a test"
+    return f"the branch {branch!r} does not exist; check the repository's default branch"
+
+
+def _pack(
+    job: RepairJob, workspace: git.Workspace, base: Base, root: Path
+) -> RepairRequest | Failed:
+    workspace.fetch(base.commit, base.branch)
+    size = workspace.size(base.commit)
+    if size.files > snapshot.MAX_FILES or size.total_bytes > snapshot.MAX_BYTES:
+        return _no(
+            f"the repository has {size.files:,} files with {size.total_bytes:,} bytes; I take "
+            f"{snapshot.MAX_FILES:,} files and {snapshot.MAX_BYTES:,} bytes at most"
+        )
+    if size.files == 0:
+        return _no("the repository has no files; push code and a test first")
+    try:
+        with tempfile.TemporaryDirectory(prefix="evoscale-tree-") as folder:
+            tree = Path(folder) / "tree"
+            workspace.lay_out(base.commit, tree)
+            packed = snapshot.pack(tree, root, f"{job.job_id}-{uuid.uuid4().hex[:8]}")
+    except SnapshotInvalidError as error:
+        return _no(str(error))
+    ref = SnapshotRef(
+        base_commit=base.commit, base_branch=base.branch, key=packed.key, sha256=packed.sha256
+    )
+    return RepairRequest(job=job, snapshot=ref)
+
+
+def _no(reason: str) -> Failed:
+    return Failed(reason=f"{reason[0].upper()}{reason[1:]}.", retryable=False)
