@@ -70,7 +70,7 @@ def open_issue(act: Act, title: str, body: str | None, labels: Sequence[str]) ->
             via_app=act.via_app,
         )
         act.repository.issues[issue.number] = issue
-        issue.labels = [_label(act, name) for name in dict.fromkeys(labels)]
+        issue.labels = list(dict.fromkeys(_label(act, name) for name in labels))
         tell(act, issue, "opened")
         for label in issue.labels:
             _tell_label(act, issue, "labeled", label)
@@ -117,8 +117,9 @@ def add_labels(act: Act, issue: Issue, names: Sequence[str]) -> None:
     """Put labels on; those that the repository does not know are made, as at GitHub."""
     with act.hub.lock:
         present = {label.name.lower() for label in issue.labels}
-        for name in dict.fromkeys(names):
+        for name in names:
             if name.lower() not in present:
+                present.add(name.lower())
                 label = _label(act, name)
                 issue.labels.append(label)
                 touch(act, issue)

@@ -130,7 +130,7 @@ def add_labels(here: Here, number: int, new: NewLabels | list[str | NamedLabel])
     return JSONResponse(_labels(here, issue))
 
 
-@router.delete("/issues/{number}/labels/{name}")
+@router.delete("/issues/{number}/labels/{name:path}")
 def remove_label(here: Here, number: int, name: str) -> JSONResponse:
     """Take a label off."""
     issue = here.issue(number)

@@ -1,11 +1,12 @@
 """Holds requests and answers against GitHub's description of its API.
 
-Three differences between the description and github.com are known, and allowed for:
+Four differences between the description and github.com are known, and allowed for:
 
 - a property that is `nullable` and an `enum` may be null, though the enum does not list it
   (`state_reason` of an open issue, for one);
 - errors that GitHub answers everywhere (401, 403, 404, 409, 5xx) are described for few verbs: those
   need a `message` only;
+- media types that are asked for, as diffs are, are not described: only JSON answers are judged;
 - `/repositories/<id>`, which links between pages use, is the same as `/repos/<owner>/<name>`.
 
 In one point the referee is stricter: a field of a request body that the description does not know
@@ -97,7 +98,7 @@ class Referee:
         self, where: str, request: _Request, exchange: Exchange
     ) -> list[Complaint]:
         where = f"{where} answers {exchange.status}"
-        if exchange.status in (301, 304, 307):
+        if exchange.status in (301, 304, 307) or _is_other_media_type(exchange):
             return []
         response = _response(exchange)
         errors = list(self._api.iter_response_errors(request, response))
@@ -138,6 +139,12 @@ class RefereeTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close the inner transport."""
         self._inner.close()
+
+
+def _is_other_media_type(exchange: Exchange) -> bool:
+    answered = exchange.response_headers.get("content-type", "").split(";")[0]
+    asked = exchange.request_headers.get("accept", "")
+    return answered.startswith("application/vnd.github.") and answered.split(".")[-1] in asked
 
 
 def _is_undescribed(error: Exception) -> bool:
