@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -60,9 +59,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_real_sleeping(
-    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[None]:
+def no_real_sleeping(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let a test wait for something that happens, but not just wait."""
     sleep, main = time.sleep, threading.main_thread()
     is_open = any(request.node.get_closest_marker(name) for name in OPEN_MARKERS)
@@ -73,7 +70,6 @@ def no_real_sleeping(
         sleep(seconds)
 
     monkeypatch.setattr(time, "sleep", guarded)
-    yield
 
 
 def _check(family: int, address: object) -> None:
