@@ -85,9 +85,7 @@ def render_prompt(source: str, *, issue: str, previous: Sequence[str]) -> str:
         raise ValueError(msg)
     told = neutralise(" ".join(issue.split())[:MAX_ISSUE_CHARS])
     hidden = hidden_lines(source)
-    code = "".join(
-        f"<L{k}>{neutralise(line)}" for k, line in enumerate(lines) if k not in hidden
-    )
+    code = "".join(f"<L{k}>{neutralise(line)}" for k, line in enumerate(lines) if k not in hidden)
     tried = "".join(f"<prev>{edit}" for edit in previous)
     return f"<issue>{told}<code>{code}{tried}<edit>"
 

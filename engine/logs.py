@@ -52,4 +52,5 @@ def set_up(style: Literal["plain", "json"], level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     plain = Plain("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(JsonLines() if style == "json" else plain)
+    handler.setLevel(level)  # some libraries turn their own loggers up
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.images import Environment
+from sandbox.recipes.python import PYTEST
 from sandbox.runner import run_script, run_tests
 
 from engine.contract import Document
@@ -194,7 +195,8 @@ def _from_red_tests(stable: Mapping[str, TestStatus], report: TestReport, proble
 
 def reproduction_spec(image: str, text: str) -> TestSpec:
     """How the generated file runs: always by pytest, whatever the repository uses."""
-    command = TestCommand("pytest", ("pytest", "{tests}"), "the issue's examples run by pytest")
+    argv = (*PYTEST, "-o", "addopts=", "--noconftest", "{tests}")
+    command = TestCommand("pytest", argv, "the issue's examples run by pytest")
     return TestSpec(image, command, files=(TestFile(FILE_NAME, text),))
 
 

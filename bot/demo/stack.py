@@ -19,7 +19,7 @@ from bot.fakehub.admin_documents import Credentials
 START_S = 60.0
 STOP_S = 4.0
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "DOCKER_HOST", "XDG_CACHE_HOME")
-PASSED_ON_PREFIXES = ("PIP_", "EVOSCALE_SANDBOX_")
+PASSED_ON_PREFIXES = ("PIP_", "EVOSCALE_SANDBOX_", "EVOSCALE_ENGINE_MODEL")
 
 
 class StackFailedError(BotError):
@@ -109,7 +109,6 @@ def _start_all(folder: Path, sandbox: str, started: list[Part]) -> Stack:
     engine_env = {
         **_prefixed("ENGINE", shared),
         "EVOSCALE_SANDBOX_KIND": sandbox,
-        "EVOSCALE_ENGINE_MODEL": "embedded",
     }
     cli = [sys.executable, "-m", "bot.cli"]
     web = start("web", [*cli, "serve", "--port", str(port)], bot_env)

@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.candidate import Candidate, CodeContext, ConditioningExample, SourceFile, Span
+from engine.candidate import Candidate, CodeContext, ConditioningExample, Scored, SourceFile, Span
 from engine.contract import Budget, Issue
 from engine.evolve import RETRIES, Search, evolve
 from engine.models.base import EditFormat
 from engine.models.scripted import ScriptedModel
 from engine.selection import by_tests, unscored
-from engine.candidate import Scored
 
 ISSUE = Issue(number=1, title="sum is wrong", body="it adds")
 SOURCE = "def f(a, b):\n    return a + b\n"
@@ -38,7 +37,7 @@ def test_the_first_iteration_is_unconditioned_and_later_ones_show_the_one_before
         edit_format=EditFormat.LINE,
     )
     iterations, heard = run(model, budget())
-    assert [i.conditioning_examples for i in iterations][0] == ()
+    assert iterations[0].conditioning_examples == ()
     shown = [e.candidate.completion for e in iterations[2].conditioning_examples]
     assert shown == edits("a / b", "a % b")
     assert "<prev>" not in model.prompts[0].user
@@ -126,7 +125,7 @@ def test_feedback_reaches_the_prompt_of_a_chat_model(edit_format):
         evolve(
             Search(ISSUE, CONTEXT, model),
             budget(2, 1, 1),
-            select=lambda c, k: [example],
+            select=lambda *_: [example],
             on_candidate=lambda _: None,
         )
     )

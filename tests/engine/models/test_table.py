@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from engine import models
+from engine.errors import ModelUnavailableError
+from engine.models.base import Prompt, Sampling
+from engine.settings import EngineSettings
+
+
+def test_a_scripted_model_is_read_from_a_file(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps([["one", "two"], ["three"]]))
+    model = models.load(EngineSettings(model="scripted", model_name=str(path)))
+    sampling = Sampling(3, 0.0, 10, 0)
+    assert [c.text for c in model.sample(Prompt("", "p"), sampling)] == ["one", "two", "one"]
+    assert [c.text for c in model.sample(Prompt("", "p"), sampling)] == ["three"] * 3
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[[]]", '["a"]', "[[1]]"])
+def test_a_file_that_is_no_script_is_refused(tmp_path, content):
+    path = tmp_path / "script.json"
+    path.write_text(content)
+    with pytest.raises(ModelUnavailableError, match="scripted"):
+        models.load(EngineSettings(model="scripted", model_name=str(path)))
+
+
+@pytest.mark.parametrize(
+    "back_end", ["transformers_local", "vllm_server", "vllm_local", "scripted"]
+)
+def test_a_back_end_that_needs_a_name_says_which_setting(back_end):
+    with pytest.raises(ModelUnavailableError, match="EVOSCALE_ENGINE_MODEL_NAME"):
+        models.load(EngineSettings(model=back_end))
+
+
+def test_vllm_inside_the_worker_says_how_to_install_it():
+    try:
+        import vllm  # noqa: F401
+    except ImportError:
+        with pytest.raises(ModelUnavailableError, match="vLLM is not installed"):
+            models.load(EngineSettings(model="vllm_local", model_name="some/model"))
+
+
+def test_a_model_folder_that_is_missing_a_file_says_which(tmp_path):
+    model = models.load(EngineSettings(model="embedded", model_name=str(tmp_path)))
+    with pytest.raises(ModelUnavailableError, match=r"config\.json"):
+        list(model.sample(Prompt("", "p"), Sampling(1, 0.0, 4, 0)))

@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.contract import Budget
+from engine.errors import BadInputError
+from engine.repo_config import RepoConfig, capped, read
+
+
+def written(folder, text):
+    path = folder / ".github" / "evoscale.yml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return folder
+
+
+def test_a_repository_without_the_file_has_the_defaults(tmp_path):
+    assert read(tmp_path) == RepoConfig()
+    assert read(written(tmp_path, "# nothing\n")) == RepoConfig()
+
+
+def test_the_test_command_becomes_argv(tmp_path):
+    config = read(written(tmp_path, "test_command: pytest -q 'tests/a b'\n"))
+    assert config.test_argv == ("pytest", "-q", "tests/a b")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tests: pytest", "tests"),
+        ("iterations: many", "iterations"),
+        ("iterations: 99", "iterations"),
+        ('test_command: "pytest \'a"', "cannot be read"),
+        ("[1, 2", "cannot be read"),
+        ("a: !!python/object/apply:os.system ['true']", "cannot be read"),
+        ("x" * 20_000, "larger than"),
+        ("- a\n- b\n", "evoscale.yml"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_the_key_that_is_wrong(tmp_path, text, said):
+    with pytest.raises(BadInputError, match=r"evoscale\.yml") as refused:
+        read(written(tmp_path, text))
+    assert said in str(refused.value)
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path):
+    (tmp_path / "secret").write_text("iterations: 2")
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "evoscale.yml").symlink_to(tmp_path / "secret")
+    assert read(tmp_path) == RepoConfig()
+
+
+@given(
+    st.integers(1, 20),
+    st.integers(1, 64),
+    st.floats(0.1, 1440),
+    st.floats(1, 5000),
+)
+def test_a_repository_never_gets_more_than_the_job_was_given(
+    iterations, candidates, minutes, limit
+):
+    job = Budget(iterations=4, candidates_per_iteration=5, wall_clock_s=600)
+    config = RepoConfig(iterations=iterations, candidates=candidates, minutes=minutes)
+    budget = capped(job, config, limit)
+    assert budget.iterations <= 4
+    assert budget.candidates_per_iteration <= 5
+    assert budget.wall_clock_s <= min(600, limit)
