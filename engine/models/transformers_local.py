@@ -1,4 +1,4 @@
-"""A causal language model in this process, by transformers: the embedded one, or any local folder."""
+"""A causal language model in this process, by transformers: the embedded one or any folder."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -69,7 +69,9 @@ class TransformersLocal:
         import torch
 
         ids = self._encode(prompt)
-        texts = [[*self._tokenizer.encode(c, add_special_tokens=False), self._eos] for c in completions]
+        texts = [
+            [*self._tokenizer.encode(c, add_special_tokens=False), self._eos] for c in completions
+        ]
         scores: list[float] = []
         with torch.inference_mode():
             for text in texts:
@@ -104,9 +106,11 @@ class TransformersLocal:
             logits = out.logits[:, -1].float().repeat(sampling.n, 1)
             for step in range(longest):
                 chosen = pick(
-                    logits + masks[min(step, 2)] if masks else logits, sampling.temperature, generator
+                    logits + masks[min(step, 2)] if masks else logits,
+                    sampling.temperature,
+                    generator,
                 )
-                for row in self._close(chosen.tolist(), texts, done, step == longest - 1):
+                for row in self._close(chosen.tolist(), texts, done, last=step == longest - 1):
                     yield self._completion(row, texts[row], len(ids))
                 if all(done):
                     return
@@ -116,7 +120,7 @@ class TransformersLocal:
                 logits = out.logits[:, -1].float()
 
     def _close(
-        self, chosen: list[int], texts: list[list[int]], done: list[bool], last: bool
+        self, chosen: list[int], texts: list[list[int]], done: list[bool], *, last: bool
     ) -> list[int]:
         """Write the chosen tokens down; the rows that this step finished."""
         closed = []
@@ -144,10 +148,9 @@ class TransformersLocal:
 
         if self._profile.edit_format is not EditFormat.LINE:
             return ()
-        to_ids = self._tokenizer.convert_tokens_to_ids
-        lines = [int(i) for i in to_ids(list(LINE_TOKENS))]
+        lines = [self._id(token) for token in LINE_TOKENS]
         shown = [i for i in lines if i in set(ids)]
-        marks = [int(i) for i in to_ids([*MARKER_TOKENS, PAD_TOKEN])]
+        marks = [self._id(token) for token in (*MARKER_TOKENS, PAD_TOKEN)]
         first = torch.full((self._model.config.vocab_size,), _FORBIDDEN)
         first[shown] = 0.0
         text = torch.zeros(self._model.config.vocab_size)
@@ -161,8 +164,13 @@ class TransformersLocal:
     def _eos(self) -> int:
         """The id that ends a completion."""
         if self._profile.edit_format is EditFormat.LINE:
-            return int(self._tokenizer.convert_tokens_to_ids(EOS_TOKEN))
+            return self._id(EOS_TOKEN)
         return int(self._tokenizer.eos_token_id)
+
+    def _id(self, token: str) -> int:
+        """The id of one added token."""
+        found = self._tokenizer.convert_tokens_to_ids([token])
+        return int(found[0] if isinstance(found, list) else found)
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -192,10 +200,12 @@ class TransformersLocal:
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise self._unavailable("model.safetensors", error) from error
-        return model.to("cuda" if gpu else "cpu").eval()
+        torch.nn.Module.to(model, "cuda" if gpu else "cpu")
+        model.train(mode=False)
+        return model
 
     def _check_files(self) -> None:
-        """Name the first file that is missing or is no JSON, before a library says it less clearly."""
+        """Name the first file that is missing or no JSON, before a library says it less clearly."""
         for file in REQUIRED_FILES:
             try:
                 json.loads((self._folder / file).read_text(encoding="utf-8"))

@@ -1,0 +1,177 @@
+"""The embedded model's network: made with random weights, stepped, evaluated, exported."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.training.batches import Batch
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+CONTEXT_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The Qwen2 configuration; `vocabulary` is a multiple of 64 and the head dimension 64."""
+
+    hidden: int = 256
+    layers: int = 6
+    heads: int = 4
+    kv_heads: int = 2
+    intermediate: int = 704
+    vocabulary: int = 4096
+
+
+def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCausalLM":
+    """A Qwen2 model with random weights."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            intermediate_size=shape.intermediate,
+            max_position_embeddings=CONTEXT_TOKENS,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def make_optimizers(
+    model: "Qwen2ForCausalLM", *, matrix_lr: float, other_lr: float, weight_decay: float
+) -> "list[torch.optim.Optimizer]":
+    """Muon for the layers' matrices, AdamW for embeddings, biases and norms."""
+    import torch
+
+    inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    embeddings = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" in n]
+    vectors = [p for p in model.parameters() if p.ndim == 1]
+    groups = [
+        {"params": embeddings, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(
+            inner,
+            lr=matrix_lr,
+            weight_decay=weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(groups, lr=other_lr, betas=(0.9, 0.98)),
+    ]
+    for optimizer in found:
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    return found
+
+
+def backward(model: "Qwen2ForCausalLM", batch: Batch, code_loss: float) -> float:
+    """Put one batch's gradients into the model; the repair loss in nats a token."""
+    import torch
+
+    model.train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        repair, code = _losses(model, batch, with_code=code_loss > 0)
+    (repair + code_loss * code).backward()  # type: ignore[no-untyped-call]
+    return float(repair.detach())
+
+
+def update(
+    model: "Qwen2ForCausalLM", optimizers: "list[torch.optim.Optimizer]", scale: float
+) -> None:
+    """One optimizer step at this share of the peak learning rates, gradients clipped to norm 1."""
+    import torch
+
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * scale
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _losses(
+    model: "Qwen2ForCausalLM", batch: Batch, *, with_code: bool
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Mean cross-entropy over repair tokens and over code tokens, two scalars."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    ids = torch.from_numpy(batch.ids).long()
+    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    targets = ids[:, 1:]
+    is_edit, is_code = _masks(batch, targets.shape[1])
+    repair = cross_entropy(model.lm_head(hidden[is_edit]).float(), targets[is_edit])
+    if not with_code:
+        return repair, torch.zeros(())
+    return repair, cross_entropy(model.lm_head(hidden[is_code]).float(), targets[is_code])
+
+
+def _masks(batch: Batch, width: int) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Which targets are repair and which are code, two boolean tensors of shape (rows, width)."""
+    import torch
+
+    at = torch.arange(1, width + 1)[None]
+    code_ends, starts, lengths = (
+        torch.from_numpy(a).long()[:, None]
+        for a in (batch.code_ends, batch.edit_starts, batch.lengths)
+    )
+    return (at >= starts) & (at < lengths), at < code_ends
+
+
+@dataclass(frozen=True, slots=True)
+class DevFigures:
+    """Teacher-forced figures on dev examples."""
+
+    loss: float
+    exact: float
+    line: float
+
+
+def evaluate(model: "Qwen2ForCausalLM", dev: list[Batch]) -> DevFigures | None:
+    """The dev examples' figures; None without examples."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model.train(mode=False)
+    loss = tokens = exact = line = examples = 0.0
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for batch in dev:
+            ids = torch.from_numpy(batch.ids).long()
+            hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+            targets = ids[:, 1:]
+            is_edit, _ = _masks(batch, targets.shape[1])
+            logits = model.lm_head(hidden[is_edit]).float()
+            loss += float(cross_entropy(logits, targets[is_edit], reduction="sum"))
+            tokens += len(logits)
+            right = torch.ones_like(is_edit)
+            right[is_edit] = logits.argmax(-1) == targets[is_edit]
+            exact += float(right.all(1).sum())
+            starts = torch.from_numpy(batch.edit_starts).long() - 1
+            line += float(right.gather(1, starts[:, None]).sum())
+            examples += len(ids)
+    return DevFigures(loss / tokens, exact / examples, line / examples) if examples else None
+
+
+def export(model: "Qwen2ForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder: Path) -> Path:
+    """Write bf16 safetensors, configuration and tokenizer, as transformers and vLLM load them."""
+    import torch
+
+    half = copy.deepcopy(model).train(mode=False)
+    torch.nn.Module.to(half, torch.bfloat16)
+    half.generation_config.eos_token_id = tokenizer.eos_token_id
+    half.generation_config.pad_token_id = tokenizer.pad_token_id
+    half.save_pretrained(folder)
+    tokenizer.model_max_length = min(CONTEXT_TOKENS, half.config.max_position_embeddings)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,115 @@
+"""Where candidates come from: a line model, or blind rewrites as the baseline it must beat."""
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from engine.line_format import apply, parse, render_edit, render_prompt
+from engine.models.base import Model, Prompt, Sampling
+from engine.training.bugs import edit_between, inject
+from engine.training.spans import ParsedFunction
+
+RETRIES = 5
+"""How often a slot that gave nothing usable or new is sampled again; the engine's own rule."""
+
+MAX_EDIT_TOKENS = 96
+
+
+class Proposer(Protocol):
+    """Writes edits of a function, usable or not."""
+
+    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
+        """Yield `n` completions; `previous` holds edits that failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProposer:
+    """A line model at one temperature; `evolves` says whether it is shown the edits that failed."""
+
+    model: Model
+    temperature: float
+    evolves: bool
+
+    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
+        """Sample from the model."""
+        shown = previous if self.evolves else ()
+        prompt = Prompt("", render_prompt(function, issue="", previous=shown))
+        sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed)
+        return (completion.text for completion in self.model.sample(prompt, sampling))
+
+
+@dataclass(frozen=True, slots=True)
+class RandomProposer:
+    """Blind single rewrites of the kinds that bugs are injected with."""
+
+    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
+        """Draw rewrites without looking."""
+        del previous
+        rng = Random(seed)
+        parsed = ParsedFunction(function)
+        for _ in range(n):
+            bug = inject(parsed, rng)
+            edit = edit_between(function, bug.source) if bug else None
+            yield render_edit(edit) if edit else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A usable edit: the completion's text and the function it makes."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """New proposals, and how many completions they took."""
+
+    proposals: tuple[Proposal, ...]
+    completions: int
+
+
+def draw(
+    proposer: Proposer,
+    function: str,
+    previous: Sequence[str],
+    *,
+    wanted: int,
+    seed: int,
+    seen: set[str],
+) -> Drawn:
+    """Up to `wanted` new proposals; `seen` holds the trees of earlier ones and gains the new."""
+    found: list[Proposal] = []
+    completions = 0
+    for retry in range(RETRIES + 1):
+        missing = wanted - len(found)
+        if not missing:
+            break
+        completions += missing
+        for text in proposer.propose(function, previous, missing, seed * (RETRIES + 1) + retry):
+            proposal = read_proposal(text, function, seen)
+            if proposal is not None:
+                found.append(proposal)
+    return Drawn(tuple(found), completions)
+
+
+def read_proposal(text: str, function: str, seen: set[str]) -> Proposal | None:
+    """A completion as a proposal; None when it does not apply or parse, or is known."""
+    edit = parse(text)
+    source = apply(edit, function) if edit else None
+    key = tree_of(source) if source else None
+    if source is None or key is None or key in seen:
+        return None
+    seen.add(key)
+    return Proposal(text, source)
+
+
+def tree_of(source: str) -> str | None:
+    """The text that tells programs apart: the syntax tree; None when it does not parse."""
+    try:
+        return ast.dump(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None

@@ -1,0 +1,64 @@
+"""The embedded model's byte-level BPE: newline and indentation in one piece, digits one by one."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.line_format import EOS_TOKEN, LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PIECES = r"\n *| {2,}| ?[A-Za-z_]+|[0-9]| ?[^\sA-Za-z0-9_]+|\s+"
+"""How text is cut before merging; ASCII classes, so that every port of the tokenizer agrees."""
+
+
+def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
+    """Train on functions' text, line by line as prompts show it and whole as edits do.
+
+    Line numbers and markers are ordinary added tokens, so that no decoder drops them.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    marks = [*MARKER_TOKENS, *LINE_TOKENS]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(marks) - 2,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(sources), trainer)
+    tokenizer.add_special_tokens([EOS_TOKEN, PAD_TOKEN])
+    tokenizer.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in marks])
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        eos_token=EOS_TOKEN,
+        pad_token=PAD_TOKEN,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _texts(sources: Iterable[str]) -> Iterator[str]:
+    """Every line on its own, and every eighth function whole."""
+    for number, source in enumerate(sources):
+        yield from source.split("\n")
+        if number % 8 == 0:
+            yield source
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer saved in a folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(
+        folder, local_files_only=True
+    )
+    return loaded

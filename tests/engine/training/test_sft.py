@@ -1,0 +1,103 @@
+"""A real tokenizer and a real model, trained a few steps on real examples."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine.training.batches import batches, encode
+from engine.training.data import rows
+from engine.training.sft import (
+    SftConfig,
+    SftProgress,
+    Shape,
+    code_scale,
+    evaluate,
+    lr_scale,
+    train_sft,
+)
+from engine.training.tokenizer import load_tokenizer, train_tokenizer
+
+SHAPE = Shape(hidden=64, layers=1, heads=1, kv_heads=1, intermediate=64, vocabulary=448)
+
+
+def test_the_tokenizer_gives_every_text_back_and_keeps_line_numbers_whole(
+    functions, tmp_path: Path
+):
+    train_tokenizer([f.raw for f in functions] * 20, 448).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    for text in (
+        "<issue>ü<code><L0>def f(x):<L63>    y\t= 'ü'  # 12\n        z<prev><L2><edit>",
+        "\n\n",
+    ):
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        assert tokenizer.decode(ids) == text
+    assert len(tokenizer.encode("<L0><L63><edit>", add_special_tokens=False)) == 3
+    assert len(tokenizer) <= 448
+
+
+def test_batches_hold_every_example_once_within_the_token_budget(functions, tmp_path: Path):
+    train_tokenizer([f.raw for f in functions], 448).save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    encoded = encode(list(rows(functions, 0, 0, 60)), tokenizer)
+    made = list(batches(encoded, 600, tokenizer.pad_token_id, Random(0)))
+    assert sum(len(batch.lengths) for batch in made) == len(encoded)
+    assert all(batch.ids.size <= 600 or len(batch.ids) == 1 for batch in made)
+    for batch in made:
+        assert (batch.code_ends < batch.edit_starts).all() or (
+            batch.code_ends <= batch.edit_starts
+        ).all()
+        assert (batch.edit_starts < batch.lengths).all()
+    assert encode([], tokenizer) == []
+
+
+def test_the_schedule_warms_up_stays_and_ends_at_zero():
+    assert lr_scale(0.0) < lr_scale(0.01) < lr_scale(0.3) == 1.0
+    assert lr_scale(0.59) == 1.0 > lr_scale(0.9) > lr_scale(1.0) == 0.0
+    assert (code_scale(0.0), code_scale(0.25), code_scale(0.5), code_scale(1.0)) == (
+        1.0,
+        0.5,
+        0.0,
+        0.0,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
+    corpus_file: Path, tmp_path: Path
+):
+    from transformers import AutoModelForCausalLM
+
+    heard: list[SftProgress] = []
+    config = SftConfig(
+        corpus_file, tmp_path / "run", SHAPE, max_steps=12, tokens_per_step=2000, dev_rows=8,
+        report_every_s=0.0, evaluate_every_s=0.0, workers=2,
+    )  # fmt: skip
+    folder = train_sft(config, heard.append)
+    assert [p.step for p in heard] == list(range(1, 13))
+    assert heard[-1].loss < heard[0].loss
+    assert heard[-1].dev_loss is not None
+    assert heard[-1].tokens > 12 * 800
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.model_type == "qwen2"
+    assert (folder / "model.safetensors").stat().st_size < 2 * 1.1 * model.num_parameters() + 10_000
+
+    longer = SftConfig(
+        corpus_file, tmp_path / "run", SHAPE, max_steps=14, tokens_per_step=2000, dev_rows=8,
+        report_every_s=0.0, evaluate_every_s=0.0, workers=2,
+    )  # fmt: skip
+    train_sft(longer, heard.append)
+    assert [p.step for p in heard[12:]] == [13, 14]
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 14
+
+
+def test_without_dev_examples_there_are_no_dev_figures(functions):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tiny = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=1,
+            num_key_value_heads=1, intermediate_size=16,
+        )
+    )  # fmt: skip
+    assert evaluate(tiny, []) is None
