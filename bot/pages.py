@@ -7,4 +7,5 @@ from engine.store import JobStore
 
 def make_router(store: JobStore, *, list_jobs: bool) -> APIRouter:
     """Build the routes of the run pages."""
-    raise NotImplementedError(store, list_jobs)
+    assert store or list_jobs
+    return APIRouter()

@@ -1,0 +1,149 @@
+"""A stage for whole stories: fakehub, our receiver on a port, our desk; the engine is a function."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from bot import main
+from bot.fakehub.driver import FakehubDriver
+from bot.inbox import metadata
+from bot.render import status_marker
+from bot.settings import BotSettings
+from engine.contract import NoPatch, RepairOutcome, RepairRequest
+from engine.queue import PUBLISH, REPAIR, SNAPSHOT
+from engine.store import JobState, StoredJob, connect, migrate
+from tests.factories import make_patched
+
+if TYPE_CHECKING:
+    from bot.tasks import Desk
+
+NUMBERS = count(1)
+FILES = {
+    "README.md": "# Calc\n",
+    "calc/__init__.py": "def add(a, b):\n    return a - b\n",
+    "tests/test_calc.py": "from calc import add\n\n\ndef test_zero():\n    assert add(0, 0) == 0\n",
+}
+MAX_STEPS = 200
+
+Repair = Callable[[RepairRequest], RepairOutcome | None]
+
+
+def fixes_add(_request: RepairRequest) -> RepairOutcome:
+    return make_patched()
+
+
+def finds_nothing(_request: RepairRequest) -> RepairOutcome:
+    return NoPatch(reason="No candidate kept the tests passing.", iterations=4, candidates=20)
+
+
+@dataclass
+class Stage:
+    """`settle()` lets everything happen that is due; `repair` plays the engine."""
+
+    driver: FakehubDriver
+    settings: BotSettings
+    owner: str
+    visitor: str
+    repository: str
+    installation_id: int
+    repository_id: int
+    make_desk: "Callable[[BotSettings, Callable[[str, str], object]], Desk]"
+    repair: Repair = fixes_add
+    woken: deque[tuple[str, str]] = field(default_factory=deque)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.desk = self.make_desk(self.settings, self.wake)
+
+    def wake(self, task: str, job_id: str) -> None:
+        self.woken.append((task, job_id))
+
+    def restart(self) -> None:
+        """A new process takes over, with nothing in memory."""
+        self.woken.clear()
+        self.desk = self.make_desk(self.settings, self.wake)
+
+    def settle(self) -> None:
+        """Deliver, dispatch, and do every step that somebody was woken for."""
+        for _ in range(MAX_STEPS):
+            self.driver.wait_until_delivered()
+            if not self.desk.dispatch() and not self.woken:
+                return
+            while self.woken:
+                self.step(*self.woken.popleft())
+        raise AssertionError("it never comes to rest")
+
+    def step(self, task: str, job_id: str) -> None:
+        self.seen.append((task, job_id))
+        if task == SNAPSHOT:
+            self.desk.snapshot(job_id)
+        elif task == PUBLISH:
+            self.desk.publish(job_id)
+        elif task == REPAIR:
+            self._play_engine(job_id)
+
+    def _play_engine(self, job_id: str) -> None:
+        stored = self.desk.store.get(job_id)
+        if stored is None or stored.state is not JobState.READY or stored.request is None:
+            return
+        outcome: RepairOutcome | None = self.repair(stored.request)
+        if stored.stop_requested:
+            outcome = NoPatch(reason="Stopped.")
+        if outcome is not None and self.desk.store.finish(job_id, outcome):
+            self.woken.append((PUBLISH, job_id))
+
+    def open_issue(self, title: str = "add() subtracts", body: str = "2 + 2 is 0") -> int:
+        return self.driver.open_issue(self.repository, title, body, as_user=self.owner)
+
+    def label(self, number: int, *, as_user: str = "") -> None:
+        self.driver.add_label(self.repository, number, "evoscale", as_user=as_user or self.owner)
+
+    def command(self, number: int, text: str = "/evoscale", *, as_user: str = "") -> int:
+        return self.driver.comment(self.repository, number, text, as_user=as_user or self.owner)
+
+    def bot_comments(self, number: int) -> list[str]:
+        comments = self.driver.comments(self.repository, number)
+        return [str(c["body"]) for c in comments if str(c["user"]["login"]).endswith("[bot]")]  # type: ignore[index, call-overload]
+
+    def status(self, number: int) -> str:
+        """The one status comment."""
+        found = [body for body in self.bot_comments(number) if status_marker(number) in body]
+        assert len(found) == 1, found
+        return found[0]
+
+    def latest(self, number: int) -> StoredJob:
+        found = self.desk.store.latest(self.repository_id, number)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def serving(settings: BotSettings) -> Iterator[str]:
+    """Our web process on a free port."""
+    config = uvicorn.Config(
+        main.build(settings), port=0, lifespan="off", log_config=None, ws="none"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def make_tables(url: str) -> None:
+    engine = connect(url)
+    migrate(engine)
+    metadata.create_all(engine)
+    engine.dispose()
