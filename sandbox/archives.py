@@ -6,6 +6,7 @@ import stat
 import tarfile
 from pathlib import Path
 
+
 def add_tree(archive: tarfile.TarFile, root: Path, uid: int) -> None:
     """Add everything below `root`, owned by `uid`; links stay links, special files are left out."""
     for parent, directories, names in os.walk(root):

@@ -1,7 +1,7 @@
-"""Control groups for boxes that no engine makes them for: version 1 and 2, where they can be written.
+"""Control groups for boxes that no engine makes them for: version 1 and 2, where they are writable.
 
-Only root usually may. Where the files cannot be written the caller learns it once and says so; it is
-the difference between a limit the kernel holds and one that is watched.
+Only root usually may. It is the difference between a limit that the kernel holds and one that is
+watched.
 """
 
 import time
@@ -31,6 +31,11 @@ class ControlGroup:
         """The command that first joins the group and then becomes `argv`."""
         files = " ".join(str(directory / "cgroup.procs") for directory in self.directories)
         return ["/bin/sh", "-c", ENTER, "sh", files, *argv]
+
+    @property
+    def shown_at(self) -> str:
+        """Where the warden of a box looks for this group, as Docker shows it."""
+        return f"{ROOT}/memory" if len(self.directories) > 1 else str(ROOT)
 
     def events(self) -> Path:
         """The file that counts kills for memory."""
@@ -124,5 +129,5 @@ def _remove(group: ControlGroup) -> None:
                 directory.rmdir()
             except OSError:
                 if time.monotonic() > give_up:
-                    return  # still in use; `reap` comes back for it
+                    break  # still in use; `reap` comes back for it
                 time.sleep(0.005)

@@ -64,7 +64,9 @@ def prepare(
     """
     recipe = choose(checkout)
     if recipe is None:
-        raise ImageBuildError("recipe", "no Python files; only Python repositories are supported so far")
+        raise ImageBuildError(
+            "recipe", "no Python files; only Python repositories are supported so far"
+        )
     dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
     environment = name("env", dependencies.key)
     image = name("repo", environment, source.key, tree_hash(checkout))
@@ -94,13 +96,19 @@ def tree_hash(checkout: Path) -> str:
     total = 0
     for path in _files(checkout):
         status = path.lstat()
-        digest.update(f"{path.relative_to(checkout)}\0{status.st_mode & 0o100111:o}\0".encode(errors="surrogateescape"))
+        digest.update(
+            f"{path.relative_to(checkout)}\0{status.st_mode & 0o100111:o}\0".encode(
+                errors="surrogateescape"
+            )
+        )
         if stat.S_ISLNK(status.st_mode):
             digest.update(os.fsencode(path.readlink()))
             continue
         total += status.st_size
         if total > REPOSITORY_BYTES:
-            raise ImageBuildError("copy", f"the repository is larger than {REPOSITORY_BYTES // MIB} MiB")
+            raise ImageBuildError(
+                "copy", f"the repository is larger than {REPOSITORY_BYTES // MIB} MiB"
+            )
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -126,12 +134,14 @@ def _ensure(
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory)
         if checkout is not None:
-            shutil.copytree(checkout, target / "opt/repo", symlinks=True, ignore=_left_out(checkout))
+            shutil.copytree(
+                checkout, target / "opt/repo", symlinks=True, ignore=_left_out(checkout)
+            )
         layer.lay(target)
         sandbox.build(image, base, target, layer.script)
 
 
-def _left_out(checkout: Path):  # noqa: ANN202
+def _left_out(checkout: Path):
     def ignore(directory: str, names: list[str]) -> list[str]:
         history = [".git"] if Path(directory) == checkout else []
         return [*special_files(directory, names), *history]

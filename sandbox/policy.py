@@ -46,7 +46,9 @@ PROTECTED_PLACES: tuple[tuple[str, str], ...] = (
     ("*.egg-info", "declares plugins"),
     ("*.dist-info", "declares plugins"),
 )
-JUDGES = frozenset({"pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "xdist"})
+JUDGES = frozenset(
+    {"pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "xdist"}
+)
 SOURCE_ROOTS = frozenset({"src", "lib"})
 PROSE = frozenset({".md", ".rst", ".txt", ".adoc"})
 TAMPERING = re.compile(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, ParseError  # noqa: S405  # names only; parsed by defusedxml
+from xml.etree.ElementTree import Element, ParseError  # names only; parsed by defusedxml
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring

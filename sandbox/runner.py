@@ -93,9 +93,15 @@ def lay(box: Box, patch: Patch | None, files: Sequence[TestFile]) -> str | None:
         "files": {file.path: file.text for file in files},
     }
     program = Path(__file__).with_name("lay.py").read_text(encoding="utf-8")
-    result = box.exec(["python3", "-I", "-S", "-c", program], stdin=json.dumps(order).encode(), wall_clock_s=LAY_S)
+    result = box.exec(
+        ["python3", "-I", "-S", "-c", program], stdin=json.dumps(order).encode(), wall_clock_s=LAY_S
+    )
     said = result.output[-2000:].decode(errors="replace").strip()
-    return None if result.exit_code == 0 and said == "ok" else (said or "the patch could not be applied")
+    return (
+        None
+        if result.exit_code == 0 and said == "ok"
+        else (said or "the patch could not be applied")
+    )
 
 
 def command_line(command: TestCommand, tests: Sequence[str]) -> tuple[str, ...]:

@@ -47,7 +47,9 @@ class SandboxSettings(BaseSettings):
         "else the machine's own Python toolchain; `toolchain` takes that at once.",
     )
     wall_clock_s: float = Field(
-        default=120.0, gt=0, description="Seconds one command in a box may take before it is killed."
+        default=120.0,
+        gt=0,
+        description="Seconds one command in a box may take before it is killed.",
     )
     memory_bytes: int = Field(
         default=2048 * MIB,
@@ -67,11 +69,11 @@ class SandboxSettings(BaseSettings):
         description="Bytes a box's repository, with all it writes there, may take up in memory.",
     )
     build_wall_clock_s: float = Field(
-        default=600.0, gt=0, description="Seconds that making one repository's environment may take."
+        default=600.0,
+        gt=0,
+        description="Seconds that making one repository's environment may take.",
     )
 
     def limits(self) -> Limits:
         """The limits for one box."""
-        return Limits(
-            self.wall_clock_s, self.memory_bytes, self.cpus, self.pids, self.output_bytes
-        )
+        return Limits(self.wall_clock_s, self.memory_bytes, self.cpus, self.pids, self.output_bytes)

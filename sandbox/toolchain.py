@@ -23,24 +23,33 @@ from sandbox.errors import SandboxUnavailableError
 VERSION = "1"  # raise it when what goes in changes
 LDD_S = 60.0
 PREFIX = "opt/python"
-PROGRAMS = tuple(
-    """
-    sh bash cat cp ls mkdir mv rm rmdir ln chmod env echo true false sleep head tail sort tr wc cut
-    dirname basename pwd uname date touch test expr id mktemp readlink realpath seq tee stat timeout
-    kill nproc uniq printf sha256sum md5sum du df which whoami hostname tty grep sed find xargs awk
-    mawk gawk tar gzip diff cmp patch git ps file less more
-    """.split()
-)
+PROGRAMS = """
+    sh bash cat cp ls mkdir mv rm rmdir ln chmod env echo true false sleep head tail sort tr
+    wc cut dirname basename pwd uname date touch test expr id mktemp readlink realpath seq tee
+    stat timeout kill nproc uniq printf sha256sum md5sum du df which whoami hostname tty grep
+    sed find xargs awk mawk gawk tar gzip diff cmp patch git ps file less more
+"""
 LIBRARIES = (
     "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "libexpat.so.1", "libnsl.so.1", "libutil.so.1",
     "libdl.so.2", "librt.so.1", "libpthread.so.0", "libresolv.so.2", "libm.so.6", "libnss_files.so.2",
     "libgomp.so.1",
 )  # fmt: skip
 SKIPPED = frozenset(
-    """
-    site-packages dist-packages test tests idlelib turtledemo tkinter lib2to3 ensurepip __phello__
-    EXTERNALLY-MANAGED config-3 idle_test
-    """.split()
+    [
+        "site-packages",
+        "dist-packages",
+        "test",
+        "tests",
+        "idlelib",
+        "turtledemo",
+        "tkinter",
+        "lib2to3",
+        "ensurepip",
+        "__phello__",
+        "EXTERNALLY-MANAGED",
+        "config-3",
+        "idle_test",
+    ]
 )
 GIT_PARTS = ("git-sh-setup", "git-sh-i18n")
 ZONES = "/usr/share/zoneinfo"
@@ -119,7 +128,7 @@ def collect() -> dict[str, Path]:
     """
     python = interpreter()
     files = dict(_python_files(python))
-    for program in PROGRAMS:
+    for program in PROGRAMS.split():
         path = _which(program)
         if path is not None:
             files[f"usr/bin/{program}"] = path.resolve()
@@ -160,7 +169,9 @@ def _python_files(python: Interpreter) -> Iterator[tuple[str, Path]]:
 
 def _walk(directory: Path) -> Iterator[Path]:
     for parent, directories, names in os.walk(directory):
-        directories[:] = [d for d in directories if d not in SKIPPED and not d.startswith("config-")]
+        directories[:] = [
+            d for d in directories if d not in SKIPPED and not d.startswith("config-")
+        ]
         for name in names:
             path = Path(parent) / name
             unwanted = name in SKIPPED or name.endswith((".a", ".opt-1.pyc", ".opt-2.pyc"))

@@ -221,9 +221,7 @@ def _from_header(reader: _Reader, draft: _Draft) -> tuple[str, str]:
     return old, old
 
 
-def _agrees_with_header(
-    reader: _Reader, draft: _Draft, old: str | None, new: str | None
-) -> None:
+def _agrees_with_header(reader: _Reader, draft: _Draft, old: str | None, new: str | None) -> None:
     """Refuse a change whose `diff --git` line names other files than the rest."""
     if draft.git is None or '"' in draft.git:
         return

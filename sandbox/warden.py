@@ -150,7 +150,7 @@ def overstepped(orders: Orders) -> str | None:
 
 def start(argv: list[str], orders: Orders) -> subprocess.Popen[bytes]:
     """Start a command in its own session, with pipes."""
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         ["/bin/sh", "-c", SHELL, "sh", *argv],
         cwd=REPO,
         env=orders.env,
@@ -194,7 +194,9 @@ def abandoned() -> None:
     os._exit(1)
 
 
-def watch(run: Run, selector: selectors.BaseSelector, orders: Orders, exited: Callable[[], bool]) -> None:
+def watch(
+    run: Run, selector: selectors.BaseSelector, orders: Orders, exited: Callable[[], bool]
+) -> None:
     """Move bytes until the command ends, its time runs out or it oversteps a watched limit."""
     polled = bool(orders.memory_bytes or orders.inodes or orders.reserve_bytes)
     while not exited():
@@ -239,7 +241,9 @@ def supervise(run: Run, orders: Orders) -> None:
         run.exit_code = 128 - status if status < 0 else status
 
 
-def execute(request: dict[str, object], data: bytes, orders: Orders) -> tuple[dict[str, object], bytes]:
+def execute(
+    request: dict[str, object], data: bytes, orders: Orders
+) -> tuple[dict[str, object], bytes]:
     """Run one command and say what it did."""
     argv = [str(part) for part in _list(request["argv"])]
     begun, killed = time.monotonic(), oom_kills()
@@ -311,7 +315,9 @@ def read(path: str, limit: int) -> bytes | None:
         os.close(directory)
 
 
-def answer_to(request: dict[str, object], data: bytes, orders: Orders) -> tuple[dict[str, object], bytes]:
+def answer_to(
+    request: dict[str, object], data: bytes, orders: Orders
+) -> tuple[dict[str, object], bytes]:
     """Do what a request asks."""
     if request["op"] == "exec":
         return execute(request, data, orders)
@@ -341,7 +347,7 @@ def settle(orders: Orders) -> None:
     Path(orders.env["HOME"]).mkdir(parents=True, exist_ok=True)
     if Path(PRISTINE).is_dir():
         copy = ["/bin/cp", "-a", f"{PRISTINE}/.", REPO]
-        subprocess.run(copy, check=True, capture_output=True)  # noqa: S603
+        subprocess.run(copy, check=True, capture_output=True)
     os.umask(0o022)
 
 

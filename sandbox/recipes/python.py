@@ -25,7 +25,15 @@ DROPPED_OPTIONS = ("-x", "--exitfirst", "--maxfail", "-n", "--numprocesses", "--
                    "--junitxml", "--junit-xml", "-v", "-vv", "-q", "--color", "--ff", "--failed-first",
                    "--lf", "--last-failed", "--sw", "--stepwise", "--mypy", "--flake8", "--pylint",
                    "--ruff", "--black", "--isort")  # fmt: skip
-TAKES_A_VALUE = ("-n", "--numprocesses", "--dist", "--maxfail", "--junitxml", "--junit-xml", "--color")
+TAKES_A_VALUE = (
+    "-n",
+    "--numprocesses",
+    "--dist",
+    "--maxfail",
+    "--junitxml",
+    "--junit-xml",
+    "--color",
+)
 """Options of a repository that change what is run or need plugins that a repair does not need."""
 
 
@@ -34,14 +42,23 @@ class PythonRecipe:
 
     def applies(self, checkout: Path) -> bool:
         """Whether there is any Python in it."""
-        named = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini", "pytest.ini")
+        named = (
+            "pyproject.toml",
+            "setup.py",
+            "setup.cfg",
+            "requirements.txt",
+            "tox.ini",
+            "pytest.ini",
+        )
         return any((checkout / name).is_file() for name in named) or any(checkout.rglob("*.py"))
 
     def dependencies(self, checkout: Path) -> Layer:
         """A virtual environment of wheels: what the repository declares, and pytest."""
         project = read_project(checkout)
         own = canonicalize_name(project.name)
-        wanted = tuple(dict.fromkeys((*project.requirements, *missing_always(project.requirements))))
+        wanted = tuple(
+            dict.fromkeys((*project.requirements, *missing_always(project.requirements)))
+        )
         if not project.requirements:
             return bare_layer()
 
@@ -71,7 +88,7 @@ class PythonRecipe:
         return Layer(f"{VERSION}\n{project!r}", lay, script("build_repo.py"))
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
-        """pytest with the repository's options, then without them, then unittest."""
+        """Pytest with the repository's options, then without them, then unittest."""
         if wanted:
             return (asked_for(wanted),)
         project = read_project(checkout)
@@ -125,7 +142,9 @@ def asked_for(wanted: Sequence[str]) -> TestCommand:
     reason = "the repository's owner set this command"
     if "pytest" in words[:3] or words[0].endswith(("/pytest", "py.test")):
         after = words.index("pytest") + 1 if "pytest" in words else 1
-        return TestCommand("pytest", (*words[:after], *PYTEST[1:], *words[after:], "{tests}"), reason)
+        return TestCommand(
+            "pytest", (*words[:after], *PYTEST[1:], *words[after:], "{tests}"), reason
+        )
     if "unittest" in words[:3]:
         names = [w for w in words[words.index("unittest") + 1 :] if w[0] != "-" and w != "discover"]
         return TestCommand("unittest", (*unittest_command("").argv[:-1], *names, "{tests}"), reason)
@@ -134,7 +153,10 @@ def asked_for(wanted: Sequence[str]) -> TestCommand:
 
 def missing_always(requirements: Sequence[str]) -> tuple[str, ...]:
     """What every environment needs and this one does not ask for."""
-    asked = {canonicalize_name(r.split(";")[0].split("[")[0].split("=")[0].strip("<>!~ ")) for r in requirements}
+    asked = {
+        canonicalize_name(r.split(";")[0].split("[")[0].split("=")[0].strip("<>!~ "))
+        for r in requirements
+    }
     return tuple(name for name in ALWAYS if name not in asked)
 
 
@@ -152,9 +174,9 @@ def kept_options(addopts: str) -> list[str]:
             skip = False
         elif name in TAKES_A_VALUE:
             skip = "=" not in word
-        elif not any(name == o or (o.startswith("--cov") and name.startswith(o)) for o in DROPPED_OPTIONS) and (
-            not (name.startswith("-n") and name[2:].isdigit())
-        ):
+        elif not any(
+            name == o or (o.startswith("--cov") and name.startswith(o)) for o in DROPPED_OPTIONS
+        ) and (not (name.startswith("-n") and name[2:].isdigit())):
             kept.append(word)
     return kept
 
@@ -166,7 +188,8 @@ def write_metadata(project: Project, target: Path) -> None:
     info = site / f"{escaped}-{project.version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {project.version}\n", encoding="utf-8"
+        f"Metadata-Version: 2.1\nName: {project.name}\nVersion: {project.version}\n",
+        encoding="utf-8",
     )
     (info / "INSTALLER").write_text("evoscale\n", encoding="utf-8")
     lines = [f"/repo/{path}".removesuffix("/.") for path in project.paths]

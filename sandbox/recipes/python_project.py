@@ -152,7 +152,9 @@ def _read_pyproject(draft: _Draft, data: Mapping[str, object], checkout: Path) -
         draft.addopts += " " + " ".join(_strings(options.get("addopts")))
         draft.addopts += " ".join(f" {key}" for key in options if key in PLUGINS)
     if not draft.version and "version" in _strings(project.get("dynamic")):
-        draft.version = _attribute_version(_table(tool, "setuptools", "dynamic", "version"), checkout)
+        draft.version = _attribute_version(
+            _table(tool, "setuptools", "dynamic", "version"), checkout
+        )
         path = _table(tool, "hatch", "version").get("path")
         if not draft.version and isinstance(path, str):
             draft.version = _assigned_version(checkout, path)
@@ -167,7 +169,9 @@ def _read_poetry(draft: _Draft, poetry: Mapping[str, object]) -> None:
             tables.append(_table(table, "dependencies"))
     for table in tables:
         draft.requirements += [
-            name + _poetry_range(wanted) for name, wanted in table.items() if name.lower() != "python"
+            name + _poetry_range(wanted)
+            for name, wanted in table.items()
+            if name.lower() != "python"
         ]
     for package in poetry.get("packages", []) if isinstance(poetry.get("packages"), list) else []:  # type: ignore[attr-defined]
         where = _table(package).get("from")
@@ -201,7 +205,9 @@ def _read_setuptools(draft: _Draft, options: Mapping[str, object], checkout: Pat
     for key in ("dependencies", "optional-dependencies"):
         tables = [_table(dynamic, key)]
         if key == "optional-dependencies":
-            tables = [_table(t) for g, t in tables[0].items() if canonicalize_name(g) in TEST_GROUPS]
+            tables = [
+                _table(t) for g, t in tables[0].items() if canonicalize_name(g) in TEST_GROUPS
+            ]
         for table in tables:
             for name in _strings(table.get("file")):
                 draft.requirements += _requirement_lines(checkout, checkout / name, set())
@@ -209,7 +215,9 @@ def _read_setuptools(draft: _Draft, options: Mapping[str, object], checkout: Pat
 
 def _read_generated(draft: _Draft, tool: Mapping[str, object]) -> None:
     """Version files that a build would write; their absence would break the import."""
-    body = f'__version__ = version = "{NO_VERSION}"\n__version_tuple__ = version_tuple = (0, 0, 0)\n'
+    body = (
+        f'__version__ = version = "{NO_VERSION}"\n__version_tuple__ = version_tuple = (0, 0, 0)\n'
+    )
     for table, key in (
         (_table(tool, "setuptools_scm"), "write_to"),
         (_table(tool, "setuptools_scm"), "version_file"),
@@ -274,7 +282,9 @@ def _read_setup_py(draft: _Draft, path: Path) -> None:
         called = node.func if isinstance(node, ast.Call) else None
         name = getattr(called, "id", getattr(called, "attr", ""))
         if isinstance(node, ast.Call) and name == "setup":
-            _take_setup_arguments(draft, {k.arg: _value(k.value, known) for k in node.keywords if k.arg})
+            _take_setup_arguments(
+                draft, {k.arg: _value(k.value, known) for k in node.keywords if k.arg}
+            )
 
 
 def _literals(tree: ast.Module) -> Iterator[tuple[str, object]]:
@@ -335,7 +345,11 @@ def _clean(requirements: Iterable[str], own: str) -> tuple[str, ...]:
         except InvalidRequirement:
             continue
         excluded = requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})
-        if requirement.url or excluded or canonicalize_name(requirement.name) == canonicalize_name(own):
+        if (
+            requirement.url
+            or excluded
+            or canonicalize_name(requirement.name) == canonicalize_name(own)
+        ):
             continue
         requirement.marker = None
         kept[str(requirement)] = str(requirement)
@@ -361,5 +375,7 @@ def _attribute_version(table: Mapping[str, object], checkout: Path) -> str:
 def _assigned_version(checkout: Path, name: str) -> str:
     if ".." in name or name.startswith("/"):
         return ""
-    match = re.search(r"""^(?:__version__|version|VERSION)\s*=\s*["']([^"']+)["']""", _text(checkout / name), re.M)
+    match = re.search(
+        r"""^(?:__version__|version|VERSION)\s*=\s*["']([^"']+)["']""", _text(checkout / name), re.M
+    )
     return match[1] if match else ""

@@ -72,7 +72,9 @@ def discover() -> unittest.TestSuite:
     """Every suite below the repository's root."""
     loader = unittest.TestLoader()
     suite = unittest.TestSuite()
-    starts = [d for d in ("tests", "test") if Path(d).is_dir() and not Path(d, "__init__.py").exists()]
+    starts = [
+        d for d in ("tests", "test") if Path(d).is_dir() and not Path(d, "__init__.py").exists()
+    ]
     for start in (".", *starts):
         suite.addTests(loader.discover(start, pattern="test*.py", top_level_dir=start))
         loader = unittest.TestLoader()

@@ -36,7 +36,9 @@ def download(requirements: Sequence[str], target: Path) -> tuple[str, ...]:
     return tuple(r for r in wanted if r not in kept)
 
 
-def _pip(requirements: Sequence[str], target: Path, deadline: float, *, alone: bool = False) -> bool:
+def _pip(
+    requirements: Sequence[str], target: Path, deadline: float, *, alone: bool = False
+) -> bool:
     """One download into an empty directory; its content replaces the target's when it worked."""
     left = min(deadline - time.monotonic(), ONE_S if alone else DOWNLOAD_S)
     if left <= 0:

@@ -1,0 +1,178 @@
+"""The same box from Linux namespaces, for machines on which no container engine runs.
+
+Walls as Docker's, as far as the kernel gives them to a plain user: docs/security.md says which limits
+hold and which are only watched.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.bubblewrap.programs import (
+    HOST_UID,
+    find_programs,
+    kernel_version,
+    must_be_enterable,
+    seccomp_file,
+)
+from sandbox.bubblewrap.store import TREES, Store
+from sandbox.bubblewrap.walls import ProcessWalls
+from sandbox.cgroups import ControlGroup, control_group
+from sandbox.cgroups import reap as reap_control_groups
+from sandbox.contract import Box, Limits
+from sandbox.errors import ImageBuildError, SandboxUnavailableError
+from sandbox.locks import locked
+from sandbox.session import Session, warden_argv
+from sandbox.settings import MIB, SandboxSettings
+
+TMP_BYTES = 256 * MIB
+SHM_BYTES = 64 * MIB
+INODES = 200_000
+OPEN_FILES = 4096
+FILE_BYTES = 2048 * MIB
+BUILD_MEMORY_BYTES = 4096 * MIB
+BUILD_PIDS = 512
+BUILD_RESERVE_BYTES = 1024 * MIB
+PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One box: what it shows where (bwrap's option and source for each tree), and its limits."""
+
+    trees: Mapping[str, tuple[str, Path]]
+    limits: Limits
+    reserve_bytes: int = 0
+
+
+class BubblewrapSandbox:
+    """Boxes as bwrap processes over directories; see `sandbox.contract.Sandbox`."""
+
+    def __init__(self, settings: SandboxSettings) -> None:
+        """Find the programs and try whether this machine lets them work.
+
+        Raises:
+            SandboxUnavailableError: one is missing, or namespaces are not to be had.
+        """
+        self._settings = settings
+        self._programs = find_programs()
+        as_root = self._programs.as_root
+        if as_root:
+            must_be_enterable(settings.cache_dir)
+        self._store = Store(settings.cache_dir, HOST_UID if as_root else None)
+
+    @property
+    def isolation(self) -> str:
+        """`bubblewrap`."""
+        return ProcessWalls.isolation
+
+    @contextmanager
+    def open(self, image: str, limits: Limits) -> Iterator[Box]:
+        """Open a fresh box of an image; see `Sandbox.open`.
+
+        Raises:
+            SandboxUnavailableError: no box can be opened.
+        """
+        trees = {tree: ("--ro-bind", path) for tree, path in self._store.trees(image).items()}
+        with self._started(Plan(trees, limits)) as session:
+            yield session
+
+    def has_image(self, image: str) -> bool:
+        """Whether an image of this name can be opened; see `Sandbox.has_image`."""
+        return self._store.has(image)
+
+    def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
+        """Make an image out of another, a directory and a command; see `Sandbox.build`.
+
+        Raises:
+            ImageBuildError: the script failed.
+            SandboxUnavailableError: the cache cannot be written, or no box can be opened.
+        """
+        with locked(self._settings.cache_dir, f"bubblewrap-{image}"):
+            if self.has_image(image):
+                return
+            inherited = {} if base is None else self._store.trees(base)
+            with self._store.making(image, base, layer) as own:
+                trees = {tree: ("--ro-bind", path) for tree, path in inherited.items()}
+                trees |= {t: ("--bind", own / t) for t in TREES if (own / t).is_dir()}
+                wall = self._settings.build_wall_clock_s
+                limits = Limits(wall, BUILD_MEMORY_BYTES, self._settings.cpus, BUILD_PIDS)
+                with self._started(Plan(trees, limits, BUILD_RESERVE_BYTES)) as session:
+                    result = session.exec(script)
+                if result.exit_code != 0:
+                    raise ImageBuildError.of_script(script[0], result.exit_code, result.output)
+
+    def reap(self) -> int:
+        """Remove what killed processes left: unfinished images and empty control groups."""
+        return reap_control_groups() + self._store.reap()
+
+    @contextmanager
+    def _started(self, plan: Plan) -> Iterator[Session]:
+        rootfs = self._store.rootfs()
+        grouped = control_group(plan.limits) if self._programs.as_root else nullcontext()
+        with grouped as group, tempfile.TemporaryFile() as errors, seccomp_file() as filter_fd:
+            argv = [*self._limited(plan, group), *self._programs.namespaces()]
+            argv += self._mounts(rootfs, plan, group)
+            argv += ["--seccomp", str(filter_fd), "--chdir", "/", "--"]
+            argv += warden_argv(self._orders(plan, group))
+            process = subprocess.Popen(
+                argv if group is None else group.entering(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd="/",
+                env={},
+                pass_fds=(filter_fd,),
+            )
+            walls = ProcessWalls(process, errors, group)
+            try:
+                session = Session(walls, plan.limits)
+                self._greet(session, walls)
+                yield session
+            finally:
+                walls.destroy()
+
+    def _greet(self, session: Session, walls: ProcessWalls) -> None:
+        try:
+            session.greet()
+        except SandboxUnavailableError as error:
+            complaint = walls.complaint() or error.reason
+            raise SandboxUnavailableError(self.isolation, complaint[-1500:]) from error
+
+    def _orders(self, plan: Plan, group: ControlGroup | None) -> dict[str, object]:
+        """What the warden has to enforce because the kernel does not."""
+        orders: dict[str, object] = {"inodes": INODES, "reserve_bytes": plan.reserve_bytes}
+        if kernel_version() >= PIDS_PER_NAMESPACE:
+            orders["pids"] = plan.limits.pids
+        if group is None:
+            orders["memory_bytes"] = plan.limits.memory_bytes
+        return orders
+
+    def _limited(self, plan: Plan, group: ControlGroup | None) -> list[str]:
+        argv = [*self._programs.leaving_root(), self._programs.prlimit, "--core=0"]
+        argv += [f"--nofile={OPEN_FILES}", f"--fsize={FILE_BYTES}"]
+        if group is None:  # one process must not outrun the warden, which looks ten times a second
+            argv.append(f"--as={2 * plan.limits.memory_bytes + 1024 * MIB}")
+        return argv
+
+    def _mounts(self, rootfs: Path, plan: Plan, group: ControlGroup | None) -> list[str]:
+        memory = plan.limits.memory_bytes
+        repo_bytes, tmp_bytes = min(self._settings.disk_bytes, memory), min(TMP_BYTES, memory)
+        shown = [word for t, (how, path) in plan.trees.items() for word in (how, str(path), f"/{t}")]
+        if group is not None:  # where the warden learns that the kernel killed for memory
+            shown += ["--tmpfs", "/sys", "--ro-bind", str(group.memory), group.shown_at]
+            shown += ["--remount-ro", "/sys"]
+        return [
+            "--ro-bind", str(rootfs), "/",
+            "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
+            "--dev", "/dev", "--size", str(SHM_BYTES), "--perms", "1777",
+            "--tmpfs", "/dev/shm",  # noqa: S108
+            "--remount-ro", "/dev",  # bwrap's own /dev is a tmpfs of any size
+            "--size", str(tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
+            "--size", str(repo_bytes), "--tmpfs", "/repo",
+            *shown,
+            "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin",
+        ]  # fmt: skip

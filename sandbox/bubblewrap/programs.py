@@ -1,0 +1,126 @@
+"""What this machine has for boxes without an engine, and whether it lets it work."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import SandboxUnavailableError
+from sandbox.seccomp import bpf_program
+from sandbox.session import BOX_UID
+
+HOST_UID = 2_000_000_001  # whom root's boxes run as on the machine: nobody's, and no one's subuid
+ANSWER_S = 10.0
+NEEDED_OPTIONS = ("--size", "--perms", "--clearenv", "--as-pid-1", "--seccomp")
+PACKAGES = {"bwrap": "bubblewrap", "prlimit": "util-linux", "setpriv": "util-linux"}
+USER_NAMESPACES = (
+    "; this machine does not let programs make user namespaces: on Ubuntu 23.10 and later "
+    "'sysctl kernel.apparmor_restrict_unprivileged_userns=0' or an AppArmor profile for bwrap "
+    "allows it, elsewhere 'sysctl user.max_user_namespaces=15000'; or install docker.io"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The programs that a box is started with."""
+
+    bwrap: str
+    prlimit: str
+    setpriv: str
+    disable_userns: bool
+    as_root: bool
+
+    def leaving_root(self) -> list[str]:
+        """What a command starts with so that it is not root's: bubblewrap by root can be escaped."""
+        if not self.as_root:
+            return []
+        identity = [f"--reuid={HOST_UID}", f"--regid={HOST_UID}", "--clear-groups"]
+        return [self.setpriv, *identity, "--no-new-privs", "--"]
+
+    def namespaces(self) -> list[str]:
+        """bwrap with the options that give a box namespaces of its own and its process nothing."""
+        further = ["--disable-userns"] if self.disable_userns else []
+        return [
+            self.bwrap, "--unshare-all", "--unshare-user", *further, "--die-with-parent",
+            "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--hostname", "box",
+            "--uid", str(BOX_UID), "--gid", str(BOX_UID),
+        ]  # fmt: skip
+
+
+def find_programs() -> Programs:
+    """Find them and try whether namespaces are to be had.
+
+    Raises:
+        SandboxUnavailableError: something is missing, too old or forbidden; says what to do.
+    """
+    as_root = os.geteuid() == 0
+    found: dict[str, str] = {}
+    for name, package in PACKAGES.items():
+        path = shutil.which(name)
+        if path is None and (as_root or name != "setpriv"):
+            raise _unavailable(f"no {name!r} on PATH; 'apt-get install {package}'")
+        found[name] = path or ""
+    options = _said_by([found["bwrap"], "--help"]).stdout.decode(errors="replace")
+    missing = [option for option in NEEDED_OPTIONS if option not in options]
+    if missing:
+        raise _unavailable(f"it is too old: no {missing[0]}; 0.6 or newer is needed")
+    programs = Programs(
+        found["bwrap"],
+        found["prlimit"],
+        found["setpriv"],
+        disable_userns="--disable-userns" in options,
+        as_root=as_root,
+    )
+    trial = [*programs.leaving_root(), *programs.namespaces(), "--ro-bind", "/", "/"]
+    done = _said_by([*trial, "--proc", "/proc", "true"])
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[-300:]
+        raise _unavailable(said + USER_NAMESPACES)
+    return programs
+
+
+def _said_by(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=ANSWER_S, check=False, cwd="/")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _unavailable(str(error)) from error
+
+
+def _unavailable(reason: str) -> SandboxUnavailableError:
+    return SandboxUnavailableError("bubblewrap", reason)
+
+
+def must_be_enterable(directory: Path) -> None:
+    """Check that the user of root's boxes can reach the cache.
+
+    Raises:
+        SandboxUnavailableError: some directory above it is closed to others.
+    """
+    for place in (directory, *directory.absolute().parents):
+        if place.exists() and not place.stat().st_mode & 0o001:
+            raise _unavailable(
+                f"{place} is closed to other users and boxes never run as root; set "
+                "EVOSCALE_SANDBOX_CACHE_DIR to a place that is open, such as /var/cache/evoscale"
+            )
+
+
+def kernel_version() -> tuple[int, int]:
+    """This kernel's major and minor version."""
+    major, minor, *_ = platform.release().split(".")
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
+
+
+@contextmanager
+def seccomp_file() -> Iterator[int]:
+    """The filter program in a file that bwrap can read from its beginning."""
+    descriptor = os.memfd_create("seccomp")
+    try:
+        os.write(descriptor, bpf_program())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,113 @@
+"""Talking to a Docker engine: short connections, bounded answers, one meaning for every failure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import docker.errors
+import docker.utils
+import requests.exceptions
+import urllib3.exceptions
+from docker.api.client import APIClient
+
+from sandbox.errors import SandboxUnavailableError
+
+ANSWER_S = 60  # for one request
+KILL_S = 20  # for killing and removing a container
+CONFLICT = 409
+
+FAILURES = (
+    docker.errors.DockerException,  # the SDK's own tree, `NotFound` and the rest included
+    docker.errors.StreamParseError,  # the one that is not in it
+    requests.exceptions.RequestException,  # what the SDK lets through from its transport
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+"""Everything by which the engine, or the line to it, can fail; each ends in this package."""
+
+MUST_LIMIT = ("MemoryLimit", "PidsLimit", "CpuCfsQuota")
+
+
+def unavailable(isolation: str, error: Exception) -> SandboxUnavailableError:
+    """What any of `FAILURES` means to the rest of the program."""
+    reason = (" ".join(str(error).split()) or type(error).__name__)[:500]
+    if "Permission denied" in reason or "PermissionError" in reason:
+        reason += "; be root or in the group docker"
+    return SandboxUnavailableError(isolation, reason)
+
+
+class Engine:
+    """The engine that `DOCKER_HOST` names, or the local one."""
+
+    def __init__(self, runtime: str) -> None:
+        """Ask it what it is and can.
+
+        Raises:
+            SandboxUnavailableError: none answers, or it cannot hold the limits a box needs.
+        """
+        self.isolation = f"docker/{runtime}"
+        self._version = "auto"
+        with self.asked() as client:
+            info = client.info()
+            self._version = str(client.api_version)
+        if runtime not in info.get("Runtimes", {}):
+            reason = f"the engine has no runtime {runtime!r}; register it or use runc"
+            raise SandboxUnavailableError(self.isolation, reason)
+        lacking = [limit for limit in MUST_LIMIT if not info.get(limit)]
+        if lacking:
+            reason = f"the engine cannot hold {lacking[0]}; give it control groups, or be not rootless"
+            raise SandboxUnavailableError(self.isolation, reason)
+
+    def connect(self, timeout_s: int = ANSWER_S) -> APIClient:
+        """A connection of one's own: a stalled one must not hold up the kill that would end it.
+
+        Raises:
+            SandboxUnavailableError: no engine answers.
+        """
+        try:
+            arguments = docker.utils.kwargs_from_env()
+            return APIClient(version=self._version, timeout=timeout_s, **arguments)
+        except FAILURES as error:
+            raise unavailable(self.isolation, error) from error
+
+    @contextmanager
+    def asked(self, timeout_s: int = ANSWER_S) -> Iterator[APIClient]:
+        """A connection for the requests of this block, whose failures are translated.
+
+        Raises:
+            SandboxUnavailableError: the engine failed, or did not answer in time.
+        """
+        client = self.connect(timeout_s)
+        try:
+            yield client
+        except FAILURES as error:
+            raise unavailable(self.isolation, error) from error
+        finally:
+            client.close()
+
+    def image_id(self, tag: str) -> str | None:
+        """The id of an image, or None where there is none of this name.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        with self.asked() as client:
+            try:
+                found = client.inspect_image(tag)  # type: ignore[no-untyped-call]
+            except docker.errors.ImageNotFound:
+                return None
+            return str(found["Id"])
+
+    def remove(self, name: str) -> None:
+        """Kill and remove a container, if it is there.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        with self.asked(KILL_S) as client:
+            try:
+                client.remove_container(name, v=True, force=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:  # its removal is under way, which is as good
+                    raise
