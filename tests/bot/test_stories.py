@@ -8,8 +8,6 @@ def test_a_label_becomes_a_pull_request(stage: Stage) -> None:
     stage.label(number)
     stage.settle()
     [pull] = stage.driver.pulls(stage.repository)
-    print(stage.status(number))
-    print(pull["body"])
     assert pull["draft"] is True
     assert f"Fixes #{number}" in str(pull["body"])
     assert stage.latest(number).url == pull["html_url"]
