@@ -1,7 +1,8 @@
 """Box and Sandbox protocols, and the values that cross them.
 
-A sandbox opens boxes; a box is single use: one candidate, never reset, never reused. Whatever runs in
-it has no network, is not root, and sees a writable copy of the repository at `REPO` that ends with it.
+A sandbox opens boxes; a box is single use: one candidate, never reset, never reused. Whatever runs
+in it has no network, is not root, and sees a writable copy of the repository at `REPO` that ends
+with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a command did. `exit_code` is None when its time ran out; output is stdout and stderr."""
+    """What a command did. `exit_code` is None when its time ran out; output is both streams."""
 
     exit_code: int | None
     output: bytes
@@ -54,7 +55,7 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True)
 class TestFile:
-    """A trusted file laid over the patched tree before the tests run, such as a reproduction test."""
+    """A trusted file laid over the patched tree before the tests run: a reproduction test."""
 
     __test__ = False
 
@@ -90,8 +91,8 @@ class TestSpec:
 class TestReport:
     """What the tests said. `refused` is a reason why the patch was never run, or None.
 
-    `details` holds the failure text of tests that did not pass, capped; `ran` is false where the suite
-    gave no trustworthy report (crash, missing report, exit code that contradicts it).
+    `details` holds the failure text of tests that did not pass, capped; `ran` is false where the
+    suite gave no trustworthy report (crash, missing report, exit code that contradicts it).
     """
 
     __test__ = False
@@ -162,10 +163,11 @@ class Sandbox(Protocol):
         ...
 
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
-        """Make `image`: the base image (None: the machine's Python toolchain) plus the files of `layer`.
+        """Make `image`: a base image (None: the one that everything starts from) plus a layer.
 
-        `layer` is a directory whose tree is laid over the root; `script` is an argv that then runs in
-        the new image, unprivileged for the outside, without network, under build limits.
+        `layer` is a directory whose tree is laid over the root: `opt/env`, `opt/project` and
+        `opt/repo`, of which the last is what boxes show at `REPO`. `script` is an argv that then
+        runs in the new image, unprivileged for the outside, without network, under build limits.
 
         Raises:
             ImageBuildError: the script failed; carries the log's end.

@@ -13,7 +13,7 @@ class SandboxError(Exception):
 
 
 class SandboxUnavailableError(SandboxError):
-    """No box can be opened, or the box died under the command: the engine's or the kernel's failure."""
+    """No box can be opened, or it died under a command: the engine's or the kernel's failure."""
 
     retryable = True
 
@@ -24,7 +24,7 @@ class SandboxUnavailableError(SandboxError):
 
 
 class ImageBuildError(SandboxError):
-    """The repository's environment cannot be built; a normal outcome, told to the person who asked."""
+    """The repository's environment cannot be built; a normal outcome, told to whoever asked."""
 
     def __init__(self, step: str, reason: str, log_tail: str = "") -> None:
         super().__init__(f"the test environment cannot be built at {step!r}: {reason}")

@@ -44,10 +44,10 @@ class Grade:
 def grade(spec: TestSpec, report: TestReport) -> Grade:
     """Count as SWE-bench does.
 
-    A FAIL_TO_PASS test must pass (or fail as expected): a skip is no fix. A PASS_TO_PASS test may also
-    be skipped: a skip is no regression, unless every one of them is. A test the report does not
-    mention counts as failed, and so does every test of a suite that was not applied, not finished or
-    not believable.
+    A FAIL_TO_PASS test must pass (or fail as expected): a skip is no fix. A PASS_TO_PASS test may
+    also be skipped: a skip is no regression, unless none of them passes any more. A test that the
+    report does not mention counts as failed, and so does every test of a suite that did not run,
+    was not finished or cannot be believed.
     """
     believed = report.applied and report.ran and not report.timed_out and report.refused is None
     statuses = report.statuses if believed else {}

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from sandbox.settings import MIB, SandboxSettings
 
 REPOSITORY_BYTES = 1024 * MIB
 USAGE_ERROR = 4
-PROBE = "probe-collect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def _ensure(
         sandbox.build(image, base, target, layer.script)
 
 
-def _left_out(checkout: Path):
+def _left_out(checkout: Path) -> Callable[[str, list[str]], list[str]]:
     def ignore(directory: str, names: list[str]) -> list[str]:
         history = [".git"] if Path(directory) == checkout else []
         return [*special_files(directory, names), *history]

@@ -1,7 +1,7 @@
 """Applies a patch and lays trusted files over it; runs in a box, sent as text.
 
-Standard input holds JSON that the host made: the changes it has read and approved, and the files. It
-prints `ok`, or why the patch does not apply, and changes nothing before all of it is known to apply.
+Standard input holds JSON that the host made: the changes it has read and approved, and the files.
+It prints `ok`, or why the patch does not apply, and changes nothing before all of it is known to.
 """
 
 import json
@@ -51,7 +51,8 @@ def split(data: bytes) -> list[bytes]:
 
 def as_list(value: object) -> list[object]:
     """A JSON array."""
-    assert isinstance(value, list)
+    if not isinstance(value, list):
+        raise TypeError("a list was expected")
     return value
 
 

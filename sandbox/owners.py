@@ -1,4 +1,4 @@
-"""Whose a container is and until when: what lets `reap` clear up after a process that was killed."""
+"""Whose a container is and until when: so `reap` can clear up after a process that was killed."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def labels(now: float, wall_clock_s: float) -> dict[str, str]:
 
 
 def owner() -> str:
-    """This process: machine, boot, process id and when it started, so that no other is taken for it."""
+    """This process: machine, boot, process id and start time, so no other is taken for it."""
     return f"{socket.gethostname()}/{_boot()}/{os.getpid()}/{_started(os.getpid())}"
 
 

@@ -1,7 +1,7 @@
-"""What a patch may touch, decided before anything runs: tests must not be made to pass by themselves.
+"""What a patch may touch, decided before anything runs: tests must not be made to say yes.
 
 Passing tests are evidence only as long as the code under test did not rewrite the judge. No box can
-help there, because the tests and the code run in one process; so these changes are refused, by name.
+help there, because the tests and the code run in one process; so these changes are refused by name.
 """
 
 import re
@@ -82,7 +82,7 @@ def _refusal(change: FileChange, allowed: Sequence[str]) -> str | None:
         if reason is not None:
             return f"{path!r} {reason}"
     if change.mode is not None and change.mode not in PLAIN_MODES:
-        return f"{change.paths[-1]!r} would become something other than a plain file (mode {change.mode})"
+        return f"{change.paths[-1]!r} would be no plain file (mode {change.mode})"
     for path in change.paths:
         if any(fnmatchcase(path, glob) for glob in allowed):
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from xml.etree.ElementTree import Element, ParseError  # names only; parsed by defusedxml
 
 from defusedxml import DefusedXmlException
@@ -21,7 +22,7 @@ WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a suite said. `ran` is false where it said nothing that can be believed; `why` says so."""
+    """What a suite said. `ran` is false where nothing of it can be believed; `why` says why."""
 
     ran: bool
     statuses: Mapping[str, TestStatus] = field(default_factory=dict)
@@ -36,33 +37,33 @@ def read_junit(report: bytes | None, exit_code: int | None) -> Outcomes:
     if report is None:
         return Outcomes(ran=False, why=f"no test report was written (exit code {exit_code})")
     try:
-        root = fromstring(report, forbid_dtd=True)
+        cases = _cases(report)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         return Outcomes(ran=False, why=f"the test report cannot be read: {error}")
     statuses: dict[str, TestStatus] = {}
     details: dict[str, str] = {}
-    for index, case in enumerate(root.iter("testcase")):
-        if index >= MAX_TESTS:
-            return Outcomes(ran=False, why=f"more than {MAX_TESTS} tests")
+    for case in cases:
         _record(case, statuses, details)
     why = contradiction(exit_code, statuses)
     return Outcomes(why is None, statuses, details, why or "")
 
 
+def _cases(report: bytes) -> list[Element]:
+    cases = list(islice(fromstring(report, forbid_dtd=True).iter("testcase"), MAX_TESTS + 1))
+    if len(cases) > MAX_TESTS:
+        raise ValueError(f"more than {MAX_TESTS} tests")
+    return cases
+
+
 def contradiction(exit_code: int, statuses: Mapping[str, TestStatus]) -> str | None:
     """Why an exit code and the statuses cannot both be true, or None."""
     failed = any(s in {TestStatus.FAILED, TestStatus.ERROR} for s in statuses.values())
-    if exit_code == OK and failed:
-        return "exit code 0, but the report has failures"
-    if exit_code == TESTS_FAILED and not failed:
-        return "exit code 1, but the report has no failure"
-    if exit_code == NO_TESTS and any(s is TestStatus.PASSED for s in statuses.values()):
-        return "exit code 5 (no tests), but the report has passes"
-    if exit_code == USAGE_ERROR and failed:  # named tests whose file cannot be imported
-        return None
-    if exit_code not in {OK, TESTS_FAILED, NO_TESTS}:
+    passed = any(s is TestStatus.PASSED for s in statuses.values())
+    # pytest says "usage error" also where the file of a test that was named cannot be imported.
+    contradicts = {OK: failed, TESTS_FAILED: not failed, NO_TESTS: passed, USAGE_ERROR: not failed}
+    if exit_code not in contradicts:
         return f"the test runner ended with exit code {exit_code}"
-    return None
+    return f"exit code {exit_code} contradicts the report" if contradicts[exit_code] else None
 
 
 def _record(case: Element, statuses: dict[str, TestStatus], details: dict[str, str]) -> None:
@@ -100,7 +101,7 @@ def _status(case: Element) -> TestStatus:
 
 def _detail(case: Element) -> str:
     parts = (child for child in case if child.tag in {"error", "failure", "skipped"})
-    return "\n".join((part.text or part.get("message", "")).strip() for part in parts)
+    return "\n".join((part.text or part.get("message") or "").strip() for part in parts)
 
 
 def shorten(text: str) -> str:

@@ -1,9 +1,9 @@
 """System calls that code in a box may make: one policy, as Docker's JSON and as a BPF program.
 
 Docker takes a list of what is allowed. bubblewrap takes a filter program; ours refuses what is
-known to be dangerous and everything newer than the calls known here, so the two policies agree. Both
-shut io_uring, AF_VSOCK (which reaches the hypervisor's host), kernel keyrings, tracing, new
-namespaces and mounts, all of which an unprivileged process may otherwise use.
+known to be dangerous and everything newer than the calls known here, so the two agree. Both shut
+io_uring, AF_VSOCK (which reaches the hypervisor's host), kernel keyrings, tracing, new namespaces
+and mounts, all of which an unprivileged process may otherwise use.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The host's end of the line to a box's warden: frames, deadlines, and whose failure an ending was.
 
-What comes over the line is hostile: sizes are checked against what was asked for, before anything is
-read, and an answer that breaks the rules ends the box.
+What comes over the line is hostile: sizes are checked against what was asked for before anything
+is read, and an answer that breaks the rules ends the box.
 """
 
 import json
@@ -27,8 +27,8 @@ BOX_UID = 10001
 BOX_PATH = "/opt/project/bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
 ENV: Mapping[str, str] = {
     "PATH": BOX_PATH,
-    "HOME": "/tmp/home",
-    "TMPDIR": "/tmp",
+    "HOME": "/tmp/home",  # noqa: S108
+    "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
@@ -42,7 +42,7 @@ ENV: Mapping[str, str] = {
 
 
 def warden_argv(orders: Mapping[str, object]) -> list[str]:
-    """The command that is process 1 of a box: the base image's own Python, isolated, and the program."""
+    """The command that is process 1 of a box: the base image's Python, and the program."""
     source = Path(__file__).with_name("warden.py").read_text(encoding="utf-8")
     return ["python3", "-I", "-S", "-c", source, json.dumps({"env": dict(ENV), **orders})]
 
@@ -128,7 +128,7 @@ class Answer:
 
 
 class BrokenLineError(Exception):
-    """The line to the warden ended or what came over it makes no sense; never leaves this module."""
+    """The line to the warden ended, or what came over it is nonsense; never leaves this module."""
 
 
 def inside(path: str) -> str:

@@ -28,22 +28,23 @@ class SandboxSettings(BaseSettings):
 
     kind: Literal["auto", "docker", "bubblewrap"] = Field(
         default="auto",
-        description="Which sandbox to use. `auto` takes Docker where an engine answers, else bubblewrap.",
+        description="Which sandbox to use. `auto` takes Docker where an engine answers, "
+        "else bubblewrap.",
     )
     runtime: Literal["runc", "runsc"] = Field(
         default="runc",
-        description="Docker's OCI runtime. `runsc` is gVisor: stronger walls, two to three times slower; "
-        "it must be registered with the engine.",
+        description="Docker's OCI runtime. `runsc` is gVisor: stronger walls, two to three times "
+        "slower; it must be registered with the engine.",
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
-        description="Where images, wheels and locks are kept. For root it must be a place that other "
-        "users may enter, because boxes never run as root.",
+        description="Where images and locks are kept. For root it must be a place that other users "
+        "may enter, because boxes never run as root.",
     )
     base_image: str = Field(
         default="auto",
-        description="The image Docker environments start from; it needs python3 and glibc. `auto` takes "
-        "`python:X.Y-slim` where the engine has it or a registry answers within 5 seconds, "
+        description="The image Docker environments start from; it needs python3 and glibc. `auto` "
+        "takes `python:X.Y-slim` where the engine has it or a registry answers within 5 seconds, "
         "else the machine's own Python toolchain; `toolchain` takes that at once.",
     )
     wall_clock_s: float = Field(

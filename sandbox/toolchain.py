@@ -1,9 +1,9 @@
-"""The machine's own Python toolchain as a root file system: what images start from without a registry.
+"""The machine's Python toolchain as a root file system: what images start from without a registry.
 
-It holds the interpreter that runs this program, its standard library, the shared libraries both need
-and those that manylinux wheels may expect, a shell, the everyday programs and git. Nothing else of
-the machine is in it: no site-packages, no /etc, no home. The interpreter may live anywhere (Debian's,
-pyenv's, uv's, conda's); one outside /usr is laid at /opt/python.
+It holds the interpreter that runs this program, its standard library, the shared libraries both
+need and those that manylinux wheels may expect, a shell, the everyday programs and git. Nothing
+else of the machine is in it: no site-packages, no /etc, no home. The interpreter may live anywhere
+(Debian's, pyenv's, uv's, conda's); one outside /usr is laid at /opt/python.
 """
 
 import hashlib
@@ -31,26 +31,13 @@ PROGRAMS = """
 """
 LIBRARIES = (
     "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "libexpat.so.1", "libnsl.so.1", "libutil.so.1",
-    "libdl.so.2", "librt.so.1", "libpthread.so.0", "libresolv.so.2", "libm.so.6", "libnss_files.so.2",
-    "libgomp.so.1",
+    "libdl.so.2", "librt.so.1", "libpthread.so.0", "libresolv.so.2", "libm.so.6", "libgomp.so.1",
+    "libnss_files.so.2",
 )  # fmt: skip
-SKIPPED = frozenset(
-    [
-        "site-packages",
-        "dist-packages",
-        "test",
-        "tests",
-        "idlelib",
-        "turtledemo",
-        "tkinter",
-        "lib2to3",
-        "ensurepip",
-        "__phello__",
-        "EXTERNALLY-MANAGED",
-        "config-3",
-        "idle_test",
-    ]
-)
+SKIPPED = (
+    "site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "turtledemo",
+    "tkinter", "__phello__", "EXTERNALLY-MANAGED",
+)  # fmt: skip
 GIT_PARTS = ("git-sh-setup", "git-sh-i18n")
 ZONES = "/usr/share/zoneinfo"
 ETC = {
@@ -237,7 +224,7 @@ def _libc_directory(libraries: Iterable[Path]) -> Path:
 
 
 def _library_place(path: Path, home: Path) -> str:
-    """Where a library goes: its own place below /usr or /lib, else beside libc, which is searched."""
+    """Where a library goes: its own place below /usr or /lib, else beside libc."""
     directory = path.parent
     if not directory.is_relative_to("/usr") and not str(directory).startswith("/lib"):
         directory = home

@@ -1,7 +1,7 @@
-"""Reads unified diffs as git writes them, strictly: what is not understood is refused, never guessed.
+"""Reads unified diffs as git writes them, strictly: what is not understood is refused.
 
-One reader serves the policy and the application of a patch, so that nothing can look harmless to the
-one and mean something else to the other.
+One reader serves the policy and the application of a patch, so that nothing can look harmless to
+the one and mean something else to the other.
 """
 
 import codecs
@@ -144,7 +144,7 @@ def _unquoted(reader: _Reader, name: str) -> str:
     if not name.endswith('"') or len(name) < 2:  # noqa: PLR2004
         raise reader.wrong("a quoted path without an end")
     try:
-        raw, _ = codecs.escape_decode(name[1:-1].encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]
+        raw, _ = codecs.escape_decode(name[1:-1].encode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise reader.wrong("a path with a broken escape") from error
     return bytes(raw).decode("utf-8", "surrogateescape")
@@ -155,29 +155,32 @@ def _hunk(reader: _Reader) -> Hunk:
     match = HUNK.match(header)
     if match is None:
         raise reader.wrong(f"{header[:60]!r} is no hunk")
-    left_old, left_new = int(match[2] or 1), int(match[4] or 1)
-    old: list[str] = []
-    new: list[str] = []
-    added: list[str] = []
-    while left_old > 0 or left_new > 0:
-        line = reader.take()
-        mark, text = (line[:1] or " "), line[1:] + "\n"
-        if mark not in {" ", "-", "+"}:
-            raise reader.wrong(f"{line[:60]!r} in the middle of a hunk")
-        if (reader.peek() or "").startswith("\\"):
-            reader.take()
-            text = text.removesuffix("\n")
-        if mark in {" ", "-"}:
-            left_old -= 1
-            old.append(text)
-        if mark in {" ", "+"}:
-            left_new -= 1
-            new.append(text)
-        if mark == "+":
-            added.append(text)
-    if left_old < 0 or left_new < 0:
-        raise reader.wrong("more lines than the hunk announced")
-    return Hunk(int(match[1]), tuple(old), tuple(new), tuple(added))
+    left = {"-": int(match[2] or 1), "+": int(match[4] or 1)}
+    lines: list[tuple[str, str]] = []
+    while any(left.values()):
+        mark, text = _hunk_line(reader)
+        lines.append((mark, text))
+        for side in left:
+            left[side] -= mark in {" ", side}
+        if min(left.values()) < 0:
+            raise reader.wrong("more lines than the hunk announced")
+    return Hunk(
+        int(match[1]),
+        old=tuple(text for mark, text in lines if mark in {" ", "-"}),
+        new=tuple(text for mark, text in lines if mark in {" ", "+"}),
+        added=tuple(text for mark, text in lines if mark == "+"),
+    )
+
+
+def _hunk_line(reader: _Reader) -> tuple[str, str]:
+    line = reader.take()
+    mark, text = (line[:1] or " "), line[1:] + "\n"
+    if mark not in {" ", "-", "+"}:
+        raise reader.wrong(f"{line[:60]!r} in the middle of a hunk")
+    if (reader.peek() or "").startswith("\\"):
+        reader.take()
+        text = text.removesuffix("\n")
+    return mark, text
 
 
 def _finished(reader: _Reader, draft: _Draft) -> FileChange:

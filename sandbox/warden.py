@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 PR_SET_DUMPABLE = 4
 CHUNK = 65536
@@ -28,7 +28,7 @@ PRISTINE = "/opt/repo"
 REPO = "/repo"
 WRITABLE = (REPO, "/tmp")  # noqa: S108  # the box's own tmpfs, not the machine's
 MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-# A command prefers to be the one the kernel kills for memory, so that process 1 can still report it.
+# A command is the first that the kernel kills for memory, so process 1 can still report it.
 SHELL = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
 WATCH_EVERY_S = 0.1
 
@@ -46,7 +46,7 @@ class Orders:
 
 @dataclass
 class Tape:
-    """Keeps the first and the last half of what a command printed; the middle is counted, not kept."""
+    """Keeps the first and the last half of what a command printed; the middle is only counted."""
 
     keep: int
     total: int = 0
@@ -161,7 +161,7 @@ def start(argv: list[str], orders: Orders) -> subprocess.Popen[bytes]:
     )
 
 
-def feed(run: Run, selector: selectors.BaseSelector, pipe: BinaryIO) -> None:
+def feed(run: Run, selector: selectors.BaseSelector, pipe: IO[bytes]) -> None:
     """Give the command more of its standard input; close it when that is used up."""
     try:
         written = os.write(pipe.fileno(), run.stdin[:CHUNK])
@@ -175,7 +175,7 @@ def feed(run: Run, selector: selectors.BaseSelector, pipe: BinaryIO) -> None:
         pipe.close()
 
 
-def drain(run: Run, selector: selectors.BaseSelector, pipe: BinaryIO) -> bool:
+def drain(run: Run, selector: selectors.BaseSelector, pipe: IO[bytes]) -> bool:
     """Record what the command printed; false when there is no more for now."""
     try:
         data = os.read(pipe.fileno(), CHUNK)
@@ -271,7 +271,7 @@ def _list(value: object) -> list[object]:
 
 
 def descend(path: str, *, create: bool) -> tuple[int, str]:
-    """Open the directory of an absolute path without following any link; gives it and the last name."""
+    """Open the directory of an absolute path, following no link; gives it and the last name."""
     *parents, name = Path(path).parts[1:]
     directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     for part in parents:
@@ -288,7 +288,7 @@ def descend(path: str, *, create: bool) -> tuple[int, str]:
 
 
 def write(path: str, data: bytes) -> None:
-    """Put a file at a path; a link or a special file that lies there is replaced, never followed."""
+    """Put a file at a path; a link or special file that lies there is replaced, never followed."""
     directory, name = descend(path, create=True)
     try:
         with contextlib.suppress(FileNotFoundError):

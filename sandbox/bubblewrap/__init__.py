@@ -1,7 +1,7 @@
 """The same box from Linux namespaces, for machines on which no container engine runs.
 
-Walls as Docker's, as far as the kernel gives them to a plain user: docs/security.md says which limits
-hold and which are only watched.
+Walls as Docker's, as far as the kernel gives them to a plain user: docs/security.md says which
+limits hold and which are only watched.
 """
 
 import subprocess
@@ -161,7 +161,9 @@ class BubblewrapSandbox:
     def _mounts(self, rootfs: Path, plan: Plan, group: ControlGroup | None) -> list[str]:
         memory = plan.limits.memory_bytes
         repo_bytes, tmp_bytes = min(self._settings.disk_bytes, memory), min(TMP_BYTES, memory)
-        shown = [word for t, (how, path) in plan.trees.items() for word in (how, str(path), f"/{t}")]
+        shown = [
+            word for t, (how, path) in plan.trees.items() for word in (how, str(path), f"/{t}")
+        ]
         if group is not None:  # where the warden learns that the kernel killed for memory
             shown += ["--tmpfs", "/sys", "--ro-bind", str(group.memory), group.shown_at]
             shown += ["--remount-ro", "/sys"]

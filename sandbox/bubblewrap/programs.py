@@ -35,14 +35,14 @@ class Programs:
     as_root: bool
 
     def leaving_root(self) -> list[str]:
-        """What a command starts with so that it is not root's: bubblewrap by root can be escaped."""
+        """What a command starts with so as not to be root's: bubblewrap by root can be escaped."""
         if not self.as_root:
             return []
         identity = [f"--reuid={HOST_UID}", f"--regid={HOST_UID}", "--clear-groups"]
         return [self.setpriv, *identity, "--no-new-privs", "--"]
 
     def namespaces(self) -> list[str]:
-        """bwrap with the options that give a box namespaces of its own and its process nothing."""
+        """Bwrap with the options that give a box namespaces of its own and its process nothing."""
         further = ["--disable-userns"] if self.disable_userns else []
         return [
             self.bwrap, "--unshare-all", "--unshare-user", *further, "--die-with-parent",

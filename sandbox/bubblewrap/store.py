@@ -1,4 +1,4 @@
-"""Images as directories: the toolchain's root file system, and a few trees for each image above it."""
+"""Images as directories: the toolchain's root file system, and a few trees for each image above."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The production sandbox: one hardened container a box, no network. Only this package imports docker."""
+"""The production sandbox: a hardened container a box, no network. Only here is docker imported."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""The image everything starts from: the operator's, a registry's, or the machine's own toolchain."""
+"""The image everything starts from: the operator's, a registry's, or the machine's toolchain."""
 
 import sys
 import tempfile
@@ -19,11 +19,11 @@ PULL_S = 600
 def base_image(engine: Engine, wanted: str, cache_dir: Path) -> str:
     """The name of the image to start from; pulled or made where it is not there.
 
-    `auto` keeps to the toolchain once that is there: results should not depend on whether a registry
-    happens to answer today.
+    `auto` keeps to the toolchain once that is there: results should not depend on whether a
+    registry happens to answer today.
 
     Raises:
-        SandboxUnavailableError: the engine does not answer, or has no such image and cannot pull it.
+        SandboxUnavailableError: the engine does not answer, or cannot get the image.
     """
     own = f"evoscale/toolchain:{fingerprint()}"
     if wanted == "auto":

@@ -54,7 +54,9 @@ class Engine:
             raise SandboxUnavailableError(self.isolation, reason)
         lacking = [limit for limit in MUST_LIMIT if not info.get(limit)]
         if lacking:
-            reason = f"the engine cannot hold {lacking[0]}; give it control groups, or be not rootless"
+            reason = (
+                f"the engine cannot hold {lacking[0]}; give it control groups, or be not rootless"
+            )
             raise SandboxUnavailableError(self.isolation, reason)
 
     def connect(self, timeout_s: int = ANSWER_S) -> APIClient:

@@ -1,4 +1,4 @@
-"""Gives a repository's files a history of one commit; runs in a box without network, sent as text."""
+"""Gives a repository's files a history of one commit; runs in a box, sent as text."""
 
 import shutil
 import subprocess

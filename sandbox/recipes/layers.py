@@ -1,4 +1,4 @@
-"""What a recipe gives to make an image: a name for its content, files, and the command that finishes it."""
+"""What a recipe gives to make an image: its content's name, files, and a finishing command."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sandbox.contract import TestCommand
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One image above another. `key` names all that decides its content; `lay` fills a directory."""
+    """One image above another. `key` names what decides its content; `lay` fills a directory."""
 
     key: str
     lay: Callable[[Path], None]

@@ -1,10 +1,12 @@
 """Python repositories with pytest or unittest suites."""
 
 import logging
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from sandbox.contract import TestCommand
@@ -21,20 +23,16 @@ PYTEST = (
     "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "junit_family=xunit1",
     f"--junitxml={REPORT}", "--rootdir=/repo", "--continue-on-collection-errors", "--color=no",
 )  # fmt: skip
-DROPPED_OPTIONS = ("-x", "--exitfirst", "--maxfail", "-n", "--numprocesses", "--dist", "--cov", "--no-cov",
-                   "--junitxml", "--junit-xml", "-v", "-vv", "-q", "--color", "--ff", "--failed-first",
-                   "--lf", "--last-failed", "--sw", "--stepwise", "--mypy", "--flake8", "--pylint",
-                   "--ruff", "--black", "--isort")  # fmt: skip
-TAKES_A_VALUE = (
-    "-n",
-    "--numprocesses",
-    "--dist",
-    "--maxfail",
-    "--junitxml",
-    "--junit-xml",
-    "--color",
+TAKES_A_VALUE = frozenset(
+    {"-n", "--numprocesses", "--dist", "--maxfail", "--junitxml", "--junit-xml", "--color"}
 )
-"""Options of a repository that change what is run or need plugins that a repair does not need."""
+DROPPED_OPTIONS = TAKES_A_VALUE | frozenset(
+    {"-x", "--exitfirst", "-v", "-vv", "-q", "--ff", "--failed-first", "--lf", "--last-failed",
+     "--sw", "--stepwise", "--no-cov", "--mypy", "--flake8", "--pylint", "--ruff", "--black",
+     "--isort"}
+)  # fmt: skip
+DROPPED_PREFIX = re.compile(r"--cov(-|=|$)|-n(\d+|auto)$")
+"""Options of a repository that change what is run, or need plugins that a repair does not need."""
 
 
 class PythonRecipe:
@@ -153,10 +151,7 @@ def asked_for(wanted: Sequence[str]) -> TestCommand:
 
 def missing_always(requirements: Sequence[str]) -> tuple[str, ...]:
     """What every environment needs and this one does not ask for."""
-    asked = {
-        canonicalize_name(r.split(";")[0].split("[")[0].split("=")[0].strip("<>!~ "))
-        for r in requirements
-    }
+    asked = {canonicalize_name(Requirement(text).name) for text in requirements}
     return tuple(name for name in ALWAYS if name not in asked)
 
 
@@ -172,11 +167,9 @@ def kept_options(addopts: str) -> list[str]:
         name = word.split("=")[0]
         if skip:
             skip = False
-        elif name in TAKES_A_VALUE:
-            skip = "=" not in word
-        elif not any(
-            name == o or (o.startswith("--cov") and name.startswith(o)) for o in DROPPED_OPTIONS
-        ) and (not (name.startswith("-n") and name[2:].isdigit())):
+        elif name in DROPPED_OPTIONS or DROPPED_PREFIX.match(word):
+            skip = name in TAKES_A_VALUE and "=" not in word
+        else:
             kept.append(word)
     return kept
 

@@ -1,4 +1,4 @@
-"""Runs unittest suites and writes what became of each test as JUnit XML; runs in a box, sent as text.
+"""Runs unittest suites and writes what became of each test as JUnit XML; sent into boxes as text.
 
 For environments in which pytest cannot be had. Arguments: the report's path, then test ids; without
 ids, discovery from the repository's root and from its test directories.
@@ -28,34 +28,34 @@ class Recorder(unittest.TestResult):
         if kind is not None:
             ET.SubElement(case, kind, more).text = text
 
-    def addSuccess(self, test: unittest.TestCase) -> None:
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         """Record a pass."""
         self._case(test, None)
 
-    def addFailure(self, test: unittest.TestCase, err: object) -> None:
+    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
         """Record a failed assertion."""
         super().addFailure(test, err)  # type: ignore[arg-type]
         self._case(test, "failure", _text(err))
 
-    def addError(self, test: unittest.TestCase, err: object) -> None:
+    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
         """Record an exception."""
         super().addError(test, err)  # type: ignore[arg-type]
         self._case(test, "error", _text(err))
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
         """Record a skip."""
         self._case(test, "skipped", reason, type="unittest.skip")
 
-    def addExpectedFailure(self, test: unittest.TestCase, err: object) -> None:
+    def addExpectedFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
         """Record an expected failure."""
         self._case(test, "skipped", _text(err), type="pytest.xfail")
 
-    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         """Record an unexpected success, which counts as a failure."""
         super().addUnexpectedSuccess(test)
         self._case(test, "failure", "unexpected success")
 
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: object) -> None:
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: object) -> None:  # noqa: N802
         """Record a failed subtest under the name of its test."""
         super().addSubTest(test, subtest, err)  # type: ignore[arg-type]
         if err is not None:
@@ -63,8 +63,7 @@ class Recorder(unittest.TestResult):
 
 
 def _text(err: object) -> str:
-    assert isinstance(err, tuple)
-    clean = "".join(traceback.format_exception(*err))
+    clean = "".join(traceback.format_exception(*err)) if isinstance(err, tuple) else str(err)
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in clean)
 
 

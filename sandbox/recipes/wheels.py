@@ -46,8 +46,8 @@ def _pip(
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     argv = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-        "--only-binary=:all:", "--retries=1", "--timeout=10", "--dest", str(fresh),
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        "--no-input", "--only-binary=:all:", "--retries=1", "--timeout=10", "--dest", str(fresh),
         *(["--no-deps"] if alone else []), "--", *requirements,
     ]  # fmt: skip
     try:

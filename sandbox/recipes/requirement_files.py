@@ -1,0 +1,61 @@
+"""Reads requirements files, and says which of all requirements can be asked of an index."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from sandbox.recipes.declared import Declared, text_of
+
+COMMENT = re.compile(r"(^|\s)#.*$")
+INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?(.+)")
+KINDS = ("test", "tests", "testing", "dev", "base", "main")
+
+
+def read_requirement_files(checkout: Path) -> Declared:
+    """The lines of all files that are usually called so."""
+    names = ["requirements.txt"]
+    for kind in KINDS:
+        names += [f"requirements-{kind}.txt", f"requirements_{kind}.txt"]
+        names += [f"{kind}-requirements.txt", f"{kind}_requirements.txt"]
+        names += [f"requirements/{kind}.txt", f"{kind}/requirements.txt"]
+    return Declared(
+        requirements=tuple(line for name in names for line in requirement_lines(checkout, name))
+    )
+
+
+def requirement_lines(checkout: Path, name: str) -> tuple[str, ...]:
+    """A file's lines, included files too, as long as they stay in the repository."""
+    return tuple(_lines(checkout.resolve(), checkout / name, set()))
+
+
+def _lines(checkout: Path, path: Path, seen: set[Path]) -> Iterable[str]:
+    resolved = path.resolve()
+    if resolved in seen or not resolved.is_relative_to(checkout):
+        return
+    seen.add(resolved)
+    for raw in text_of(resolved).replace("\\\n", " ").splitlines():
+        line = COMMENT.sub("", raw).strip()
+        include = INCLUDE.match(line)
+        if include:
+            yield from _lines(checkout, resolved.parent / include[1].strip(), seen)
+        elif line and not line.startswith("-"):
+            yield line.split(" --")[0]
+
+
+def askable(requirements: Iterable[str], own: str) -> tuple[str, ...]:
+    """Those to ask an index for: no addresses, no markers against this machine, not itself."""
+    kept: dict[str, None] = {}
+    for text in requirements:
+        try:
+            requirement = Requirement(text.strip())
+        except InvalidRequirement:
+            continue
+        marker, requirement.marker = requirement.marker, None
+        is_own = canonicalize_name(requirement.name) == canonicalize_name(own)
+        if requirement.url or is_own or (marker is not None and not marker.evaluate({"extra": ""})):
+            continue
+        kept[str(requirement)] = None
+    return tuple(sorted(kept))
