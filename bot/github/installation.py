@@ -276,21 +276,30 @@ class Installation:
 
     def feedback(self, pull_number: int, review_id: int) -> Feedback | None:
         """A review with its comments, or None when it is gone."""
-        what = f"read review {review_id}"
-        answer = self._find(
-            what,
-            lambda g: g.rest.pulls.get_review(self._owner, self._name, pull_number, review_id),
-        )
-        if answer is None:
+        what = f"read the reviews of #{pull_number}"
+
+        def reviews(page: int) -> Answer:
+            return self._get(
+                what,
+                lambda g: g.rest.pulls.list_reviews(
+                    self._owner, self._name, pull_number, per_page=LISTED, page=page
+                ),
+            )
+
+        def comments(page: int) -> Answer:
+            return self._get(
+                what,
+                lambda g: g.rest.pulls.list_review_comments(
+                    self._owner, self._name, pull_number, per_page=LISTED, page=page
+                ),
+            )
+
+        found = [r for r in calls.paged(what, ReviewData, reviews) if r.id == review_id]
+        if not found:
             return None
-        review = calls.parsed(what, ReviewData, answer)
-        comments = self._get(
-            what,
-            lambda g: g.rest.pulls.list_comments_for_review(
-                self._owner, self._name, pull_number, review_id, per_page=LISTED
-            ),
-        )
-        return Feedback(review.body or "", tuple(calls.listed(what, CommentData, comments)))
+        at_lines = calls.paged(what, CommentData, comments)
+        ours = tuple(each for each in at_lines if each.pull_request_review_id == review_id)
+        return Feedback(found[0].body or "", ours)
 
     def _comments(self, number: int) -> Iterator[CommentData]:
         what = f"read the comments of #{number}"
