@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -10,7 +11,9 @@ from bot.fakehub import payloads_pull
 from bot.fakehub.answers import check_body, invalid
 from bot.fakehub.model import (
     Comment,
+    EventName,
     Issue,
+    IssueEvent,
     IssueState,
     JsonObject,
     Label,
@@ -110,6 +113,7 @@ def set_state(act: Act, issue: Issue, state: IssueState, reason: str | None) -> 
         issue.closed_at = act.hub.clock() if closed else None
         issue.closed_by = act.user if closed else None
         touch(act, issue)
+        _remember(act, issue, "closed" if closed else "reopened")
         tell(act, issue, "closed" if closed else "reopened")
 
 
@@ -210,7 +214,16 @@ def _label(act: Act, name: str) -> Label:
     return known
 
 
-def _tell_label(act: Act, issue: Issue, action: str, label: Label) -> None:
+def _remember(act: Act, issue: Issue, event: EventName, label: Label | None = None) -> None:
+    moment = act.hub.clock()
+    event_id = act.hub.next_id()
+    issue.events.append(IssueEvent(event_id, event, act.user, moment, act.via_app, label))
+
+
+def _tell_label(
+    act: Act, issue: Issue, action: Literal["labeled", "unlabeled"], label: Label
+) -> None:
+    _remember(act, issue, action, label)
     tell(act, issue, action, label=payloads.label(act.hub, act.repository, label))
 
 

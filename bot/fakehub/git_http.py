@@ -9,15 +9,18 @@ from fastapi.concurrency import run_in_threadpool
 from bot.fakehub.actions_issue import Act
 from bot.fakehub.actions_pull import after_push
 from bot.fakehub.answers import ApiError, not_found
-from bot.fakehub.git_repository import git_environment, git_program
+from bot.fakehub.git_repository import NO_WORKFLOWS, git_environment, git_program
 from bot.fakehub.model import Repository
 from bot.fakehub.routing import FaultyRoute, current_hub
-from bot.fakehub.tokens import Caller, caller_of, may_read, require
+from bot.fakehub.tokens import Caller, caller_of, covers, may_read, require
 from bot.fakehub.visit import WRITE_CONTENTS
 
 router = APIRouter(route_class=FaultyRoute)
 
 RECEIVE_PACK = "git-receive-pack"
+# Git lets everybody push, since who may was decided before git was asked; but the refs of pull
+# requests belong to the hub, and as at GitHub nobody pushes to them.
+BACKEND = ("-c", "http.receivepack=true", "-c", "receive.hideRefs=refs/pull", "http-backend")
 
 
 @router.api_route("/{owner}/{repo}.git/{service:path}", methods=["GET", "POST"])
@@ -39,19 +42,29 @@ def _serve(request: Request, full_name: str, service: str, body: bytes) -> Respo
         # Without being asked for credentials, git would never send any.
         raise _ask_for_credentials() if caller == Caller() else not_found()
     if not writes:
-        return _run_backend(request, repository, service, body, "")
+        return _run_backend(request, repository, service, body)
     if caller == Caller():
         raise _ask_for_credentials()
     act = Act(hub, repository, require(hub, caller, repository, WRITE_CONTENTS), caller.via_app)
     with hub.push_lock(repository):
         before = hub.git(repository).refs()
-        response = _run_backend(request, repository, service, body, act.user.login)
+        limits = _limits(caller)
+        response = _run_backend(
+            request, repository, service, body, REMOTE_USER=act.user.login, **limits
+        )
         after_push(act, before)
     return response
 
 
+def _limits(caller: Caller) -> dict[str, str]:
+    """What the hook must know: a person may change workflows, an app needs a permission for it."""
+    if caller.grant is None or covers(caller.grant.permissions, "workflows", "write"):
+        return {}
+    return {NO_WORKFLOWS: "1"}
+
+
 def _run_backend(
-    request: Request, repository: Repository, service: str, body: bytes, user: str
+    request: Request, repository: Repository, service: str, body: bytes, **extra: str
 ) -> Response:
     environment = git_environment(
         GIT_PROJECT_ROOT=str(repository.path.parent),
@@ -63,11 +76,11 @@ def _run_backend(
         CONTENT_LENGTH=str(len(body)),
         HTTP_CONTENT_ENCODING=request.headers.get("content-encoding", ""),
         GIT_PROTOCOL=request.headers.get("git-protocol", ""),
-        REMOTE_USER=user,
         REMOTE_ADDR="127.0.0.1",
+        **extra,
     )
     done = subprocess.run(
-        [git_program(), "http-backend"],
+        [git_program(), *BACKEND],
         input=body,
         env=environment,
         capture_output=True,

@@ -64,6 +64,22 @@ class FileChange:
     patch: str | None
 
 
+NO_WORKFLOWS = "FAKEHUB_NO_WORKFLOWS"
+# GitHub lets no app without a permission of its own for them push changed workflows.
+_PRE_RECEIVE = f"""\
+#!/bin/sh
+test -n "${NO_WORKFLOWS}" || exit 0
+while read -r old new name; do
+  test "$new" = {ZERO_SHA} && continue
+  path=$(git log --format= --name-only "$new" --not --all -- .github/workflows | head -n 1)
+  test -z "$path" && continue
+  echo "refusing to allow a GitHub App to create or update workflow" >&2
+  echo "\\`$path\\` without \\`workflows\\` permission" >&2
+  exit 1
+done
+"""
+
+
 @cache
 def git_program() -> str:
     """The path of git.
@@ -98,13 +114,14 @@ class GitRepository:
         self.path = path
 
     def create(self, default_branch: str) -> None:
-        """Make the repository. Git lets anybody push: who may is decided before git is asked."""
+        """Make the repository, without the sample hooks that git would put into it."""
         self.path.mkdir(parents=True)
-        self._git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", ".")
-        self._git("config", "http.receivepack", "true")
-        self._git("config", "uploadpack.allowAnySHA1InWant", "true")
-        # The refs of pull requests belong to the hub: as at GitHub, nobody pushes to them.
-        self._git("config", "receive.hideRefs", "refs/pull")
+        branch = f"--initial-branch={default_branch}"
+        self._git("init", "--quiet", "--bare", "--template=", branch, ".")
+        hook = self.path / "hooks" / "pre-receive"
+        hook.parent.mkdir()
+        hook.write_text(_PRE_RECEIVE)
+        hook.chmod(0o755)
 
     def refs(self, prefix: str = "refs/heads/") -> dict[str, str]:
         """Every ref under a prefix, and where it points."""

@@ -12,6 +12,7 @@ JsonObject = dict[str, JsonValue]
 
 Access = Literal["read", "write"]
 IssueState = Literal["open", "closed"]
+EventName = Literal["labeled", "unlabeled", "closed", "reopened"]
 ReviewState = Literal["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]
 
 
@@ -100,6 +101,18 @@ class Comment:
     reactions: list[Reaction] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class IssueEvent:
+    """Something that happened to an issue besides talk: a label set, the issue closed."""
+
+    event_id: int
+    event: EventName
+    actor: User
+    created_at: datetime
+    via_app: bool
+    label: Label | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Review:
     """A submitted review of a pull request."""
@@ -161,6 +174,7 @@ class Issue:
     labels: list[Label] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
+    events: list[IssueEvent] = field(default_factory=list)
     state: IssueState = "open"
     state_reason: str | None = None
     locked: bool = False

@@ -7,6 +7,7 @@ from bot.fakehub import payloads_repository as base
 from bot.fakehub.model import (
     Comment,
     Issue,
+    IssueEvent,
     JsonObject,
     Label,
     Reaction,
@@ -84,6 +85,25 @@ def comment(hub: HubState, repository: Repository, issue: Issue, said: Comment) 
         "reactions": reactions(url, said.reactions),
         "performed_via_github_app": base.app(hub) if said.via_app else None,
     }
+
+
+def event(hub: HubState, repository: Repository, happened: IssueEvent) -> JsonObject:
+    """An `issue-event-for-issue`."""
+    api = base.repository_url(hub, repository)
+    document: JsonObject = {
+        "id": happened.event_id,
+        "node_id": base.node_id("EV", happened.event_id),
+        "url": f"{api}/issues/events/{happened.event_id}",
+        "actor": base.user(hub, happened.actor),
+        "event": happened.event,
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": timestamp(happened.created_at),
+        "performed_via_github_app": base.app(hub) if happened.via_app else None,
+    }
+    if happened.label is not None:
+        document["label"] = {"name": happened.label.name, "color": happened.label.color}
+    return document
 
 
 def issue(hub: HubState, repository: Repository, subject: Issue) -> JsonObject:

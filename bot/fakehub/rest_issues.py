@@ -139,6 +139,14 @@ def remove_label(here: Here, number: int, name: str) -> JSONResponse:
     return JSONResponse(_labels(here, issue))
 
 
+@router.get("/issues/{number}/events")
+def list_events(here: Here, number: int) -> JSONResponse:
+    """What happened to an issue besides talk, oldest first."""
+    events = list(here.issue(number).events)
+    documents = [payloads.event(here.hub, here.repository, event) for event in events]
+    return paged(here.request, documents, base_path=here.page_base)
+
+
 @router.get("/issues/{number}/comments")
 def list_comments(here: Here, number: int, since: datetime | None = None) -> JSONResponse:
     """The conversation, oldest first."""

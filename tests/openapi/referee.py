@@ -1,9 +1,11 @@
 """Holds requests and answers against GitHub's description of its API.
 
-Four differences between the description and github.com are known, and allowed for:
+Five differences between the description and github.com are known, and allowed for:
 
 - a property that is `nullable` and an `enum` may be null, though the enum does not list it
   (`state_reason` of an open issue, for one);
+- the account of a listed installation must not be both a user and an enterprise, as `allOf` would
+  have it;
 - errors that GitHub answers everywhere (401, 403, 404, 409, 5xx) are described for few verbs: those
   need a `message` only;
 - media types that are asked for, as diffs are, are not described: only JSON answers are judged;
@@ -23,6 +25,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import httpx
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
+from openapi_core.templating.paths.exceptions import PathError
 from openapi_core.templating.responses.exceptions import ResponseFinderError
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
@@ -31,7 +34,9 @@ from bot.fakehub.recording import Exchange
 HOST = "https://api.github.com"
 ERRORS_EVERYWHERE = frozenset({400, 401, 403, 404, 405, 409, 410, 422, 429, 500, 502, 503, 504})
 # Path parameters that contain slashes, which a path template cannot match unless they are escaped.
-_WITH_SLASHES = re.compile(r"^(/repos/[^/]+/[^/]+/(?:git/ref|git/refs|branches|contents))/(.+)$")
+_WITH_SLASHES = re.compile(
+    r"^(/repos/[^/]+/[^/]+/(?:git/ref|git/refs|branches|contents|issues/\d+/labels))/(.+)$"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Referee:
     """
 
     def __init__(self, description: dict[str, Any]) -> None:
-        _let_nullable_be_null(description)
+        _mend(description)
         _forbid_unknown_fields(description)
         self._api = OpenAPI.from_dict(description, config=Config(spec_validator_cls=None))
 
@@ -79,8 +84,9 @@ class Referee:
         """Everything wrong with one exchange; of a faulty answer nothing is expected."""
         request = _request(exchange)
         where = f"{exchange.method} {urlsplit(exchange.url).path}"
-        found = [_complaint(f"{where} asks", error) for error in self._api.iter_request_errors(request)]
-        if not exchange.faulty:
+        errors = list(self._api.iter_request_errors(request))
+        found = [_complaint(f"{where} asks", error) for error in errors]
+        if not exchange.faulty and not any(isinstance(e, PathError) for e in errors):
             found += self._answer_complaints(where, request, exchange)
         return found
 
@@ -148,7 +154,9 @@ def _is_other_media_type(exchange: Exchange) -> bool:
 
 
 def _is_undescribed(error: Exception) -> bool:
-    return isinstance(error, ResponseFinderError) or isinstance(error.__cause__, ResponseFinderError)
+    return isinstance(error, ResponseFinderError) or isinstance(
+        error.__cause__, ResponseFinderError
+    )
 
 
 def _without_message(where: str, exchange: Exchange) -> list[Complaint]:
@@ -202,15 +210,18 @@ def _response(exchange: Exchange) -> _Response:
     )
 
 
-def _let_nullable_be_null(node: Any) -> None:
+def _mend(node: Any) -> None:
     if isinstance(node, dict):
         if node.get("nullable") and isinstance(node.get("enum"), list) and None not in node["enum"]:
             node["enum"] = [*node["enum"], None]
+        account = node.get("account")
+        if isinstance(account, dict) and "allOf" in account:
+            account["anyOf"] = account.pop("allOf")
         for child in node.values():
-            _let_nullable_be_null(child)
+            _mend(child)
     elif isinstance(node, list):
         for child in node:
-            _let_nullable_be_null(child)
+            _mend(child)
 
 
 def _forbid_unknown_fields(description: dict[str, Any]) -> None:
@@ -220,5 +231,3 @@ def _forbid_unknown_fields(description: dict[str, Any]) -> None:
             schema = content.get("application/json", {}).get("schema", {})
             if "properties" in schema and not {"oneOf", "anyOf", "allOf"} & schema.keys():
                 schema.setdefault("additionalProperties", False)
-
-

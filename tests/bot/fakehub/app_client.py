@@ -25,7 +25,9 @@ class AppClient:
         self.client = client
         self.credentials = credentials
 
-    def as_app(self, method: str, path: str, *, now: datetime | None = None, **options: Any) -> httpx.Response:
+    def as_app(
+        self, method: str, path: str, *, now: datetime | None = None, **options: Any
+    ) -> httpx.Response:
         at = None if now is None else now.timestamp()
         headers = {"Authorization": f"Bearer {assertion(self.credentials, now=at)}"}
         return self.client.request(method, path, headers=headers, **options)

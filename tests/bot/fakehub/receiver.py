@@ -32,16 +32,18 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            answer.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
+            answer.put(
+                Received({name.lower(): value for name, value in self.headers.items()}, body)
+            )
             self.send_response(answer.status)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         answer = Receiver(server)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield answer

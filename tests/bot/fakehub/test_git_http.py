@@ -12,7 +12,9 @@ from tests.bot.fakehub.conftest import FILES, Place
 WRONG = "ghs_1_wrong"
 
 
-def git(directory: Path, *arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
+def git(
+    directory: Path, *arguments: str, token: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run git with a token the way a program should: neither in the command nor in the URL."""
     environment = {
         "PATH": os.defpath,
@@ -28,7 +30,9 @@ def git(directory: Path, *arguments: str, token: str | None = None) -> subproces
             "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
         }
     command = ["git", "-c", "user.name=bot", "-c", "user.email=bot@example.com", *arguments]
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def url(place: Place) -> str:
@@ -61,7 +65,9 @@ def test_a_push_with_a_token_makes_a_branch(place: Place, clone: Path) -> None:
 
 
 @pytest.mark.parametrize("token", [None, WRONG])
-def test_a_push_without_a_good_token_is_refused(place: Place, clone: Path, token: str | None) -> None:
+def test_a_push_without_a_good_token_is_refused(
+    place: Place, clone: Path, token: str | None
+) -> None:
     commit(clone, "fix")
     done = git(clone, "push", "origin", "fix", token=token)
     assert done.returncode != 0
@@ -106,12 +112,16 @@ def test_a_push_is_told_to_the_app(place: Place, clone: Path) -> None:
     commit(clone, "fix")
     git(clone, "push", "--quiet", "origin", "fix", token=token)
     new = {"title": "Fix", "head": "fix", "base": "main"}
-    number = place.app.as_installation(token, "POST", f"{place.api}/pulls", json=new).json()["number"]
+    number = place.app.as_installation(token, "POST", f"{place.api}/pulls", json=new).json()[
+        "number"
+    ]
     (clone / "NEWS").write_text("fixed\n")
     git(clone, "add", "NEWS")
     git(clone, "commit", "--quiet", "--message", "Say so")
     git(clone, "push", "--quiet", "origin", "fix", token=token)
-    told = [(one.event, one.action) for one in place.driver.deliveries() if place.repository in one.body]
+    told = [
+        (one.event, one.action) for one in place.driver.deliveries() if place.repository in one.body
+    ]
     assert told[-4:] == [
         ("push", None),
         ("pull_request", "opened"),
@@ -140,3 +150,17 @@ def test_an_archived_repository_takes_no_push(place: Place, clone: Path) -> None
     place.driver.archive(place.repository)
     commit(clone, "fix")
     assert git(clone, "push", "origin", "fix", token=place.token).returncode != 0
+
+
+def test_an_app_changes_workflows_only_with_that_permission(place: Place, clone: Path) -> None:
+    (clone / ".github" / "workflows").mkdir(parents=True)
+    (clone / ".github" / "workflows" / "ci.yml").write_text("on: push\n")
+    git(clone, "add", ".github")
+    git(clone, "commit", "--quiet", "--message", "Run tests")
+    push = ("push", "origin", "HEAD:fix")
+    refused = git(clone, *push, token=place.token)
+    assert refused.returncode != 0
+    assert "`.github/workflows/ci.yml` without `workflows` permission" in refused.stderr
+    permissions = place.server.state.app.permissions | {"workflows": "write"}
+    place.driver.set_permissions(place.installation_id, permissions)
+    assert git(clone, *push, token=place.token).returncode == 0

@@ -14,8 +14,12 @@ def as_bot(place: Place, method: str, path: str, **options: Any) -> httpx.Respon
 
 
 def test_a_person_opens_an_issue_and_the_bot_answers(place: Place) -> None:
-    number = place.driver.open_issue(place.repository, "add is wrong", "It is.", as_user=place.visitor)
-    comment = as_bot(place, "POST", f"/issues/{number}/comments", json={"body": "I look at it"}).json()
+    number = place.driver.open_issue(
+        place.repository, "add is wrong", "It is.", as_user=place.visitor
+    )
+    comment = as_bot(
+        place, "POST", f"/issues/{number}/comments", json={"body": "I look at it"}
+    ).json()
     assert comment["user"]["login"] == "evoscale[bot]"
     assert comment["user"]["type"] == "Bot"
     assert comment["performed_via_github_app"]["id"] == place.app.credentials.app_id
@@ -52,9 +56,27 @@ def test_labels_are_added_once_and_removed_once(place: Place) -> None:
 
 
 def test_labels_with_slashes_can_be_removed(place: Place) -> None:
-    number = place.driver.open_issue(place.repository, "x", as_user=place.owner, labels=["kind/bug"])
+    number = place.driver.open_issue(
+        place.repository, "x", as_user=place.owner, labels=["kind/bug"]
+    )
     place.driver.remove_label(place.repository, number, "kind/bug", as_user=place.owner)
     assert place.driver.issue(place.repository, number)["labels"] == []
+
+
+def test_events_say_who_set_which_label_when(place: Place) -> None:
+    number = place.driver.open_issue(place.repository, "x", as_user=place.owner, labels=["bug"])
+    as_bot(place, "POST", f"/issues/{number}/labels", json={"labels": ["evoscale"]})
+    place.driver.remove_label(place.repository, number, "bug", as_user=place.owner)
+    place.driver.close_issue(place.repository, number, as_user=place.owner)
+    events = as_bot(place, "GET", f"/issues/{number}/events").json()
+    assert [
+        (one["event"], one["actor"]["login"], one.get("label", {}).get("name")) for one in events
+    ] == [
+        ("labeled", place.owner, "bug"),
+        ("labeled", "evoscale[bot]", "evoscale"),
+        ("unlabeled", place.owner, "bug"),
+        ("closed", place.owner, None),
+    ]
 
 
 def test_an_issue_is_closed_and_reopened(place: Place) -> None:
@@ -68,7 +90,9 @@ def test_an_issue_is_closed_and_reopened(place: Place) -> None:
 
 def test_lists_filter_and_have_pages(place: Place) -> None:
     numbers = [
-        place.driver.open_issue(place.repository, f"issue {index}", as_user=place.owner, labels=["bug"])
+        place.driver.open_issue(
+            place.repository, f"issue {index}", as_user=place.owner, labels=["bug"]
+        )
         for index in range(5)
     ]
     place.driver.open_issue(place.repository, "unlabelled", as_user=place.owner)
@@ -102,12 +126,16 @@ def test_a_body_has_a_longest_length(place: Place, size: int) -> None:
 @pytest.mark.parametrize("body", ["", "  \n"])
 def test_an_empty_comment_is_refused(place: Place, body: str) -> None:
     number = place.driver.open_issue(place.repository, "x", as_user=place.visitor)
-    assert as_bot(place, "POST", f"/issues/{number}/comments", json={"body": body}).status_code == 422
+    assert (
+        as_bot(place, "POST", f"/issues/{number}/comments", json={"body": body}).status_code == 422
+    )
 
 
 def test_a_comment_is_edited_and_deleted(place: Place) -> None:
     number = place.driver.open_issue(place.repository, "x", as_user=place.visitor)
-    comment_id = as_bot(place, "POST", f"/issues/{number}/comments", json={"body": "one"}).json()["id"]
+    comment_id = as_bot(place, "POST", f"/issues/{number}/comments", json={"body": "one"}).json()[
+        "id"
+    ]
     path = f"/issues/comments/{comment_id}"
     assert as_bot(place, "PATCH", path, json={"body": "two"}).json()["body"] == "two"
     assert as_bot(place, "GET", path).json()["body"] == "two"
@@ -138,7 +166,9 @@ def test_the_permission_endpoint_knows_owner_and_stranger(
     assert found["user"]["login"] == name
 
 
-@pytest.mark.parametrize(("role", "permission"), [("maintain", "write"), ("triage", "read"), ("write", "write")])
+@pytest.mark.parametrize(
+    ("role", "permission"), [("maintain", "write"), ("triage", "read"), ("write", "write")]
+)
 def test_the_older_permission_folds_roles(place: Place, role: Any, permission: str) -> None:
     place.driver.set_role(place.repository, place.visitor, role)
     found = as_bot(place, "GET", f"/collaborators/{place.visitor}/permission").json()
@@ -158,10 +188,14 @@ def test_broken_and_wrong_bodies_are_refused_in_githubs_words(place: Place) -> N
     assert (broken.status_code, broken.json()["message"]) == (400, "Problems parsing JSON")
     wrong = as_bot(place, "POST", "/issues", json={"body": "no title"})
     assert wrong.status_code == 422
-    assert wrong.json()["errors"] == [{"resource": "Request", "field": "title", "code": "missing_field"}]
+    assert wrong.json()["errors"] == [
+        {"resource": "Request", "field": "title", "code": "missing_field"}
+    ]
 
 
-@pytest.mark.parametrize("path", ["/issues/999", "/issues/999/comments", "/pulls/999", "/nothing", "/issues/x"])
+@pytest.mark.parametrize(
+    "path", ["/issues/999", "/issues/999/comments", "/pulls/999", "/nothing", "/issues/x"]
+)
 def test_what_is_not_there_is_404(place: Place, path: str) -> None:
     answer = as_bot(place, "GET", path)
     assert (answer.status_code, answer.json()["message"]) == (404, "Not Found")

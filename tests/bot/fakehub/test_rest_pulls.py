@@ -28,7 +28,12 @@ def test_a_pull_request_says_what_it_changes(place: Place) -> None:
     assert answer.status_code == 201
     pull = answer.json()
     assert (pull["draft"], pull["mergeable"], pull["mergeable_state"]) == (True, True, "draft")
-    assert (pull["commits"], pull["additions"], pull["deletions"], pull["changed_files"]) == (1, 1, 1, 1)
+    assert (pull["commits"], pull["additions"], pull["deletions"], pull["changed_files"]) == (
+        1,
+        1,
+        1,
+        1,
+    )
     assert pull["head"]["sha"] == as_bot(place, "GET", "/git/ref/heads/fix").json()["object"]["sha"]
     assert pull["base"]["sha"] == as_bot(place, "GET", "/branches/main").json()["commit"]["sha"]
     files = as_bot(place, "GET", f"/pulls/{pull['number']}/files").json()
@@ -59,16 +64,25 @@ def test_there_is_one_open_pull_request_for_a_branch(place: Place) -> None:
     number = propose(place).json()["number"]
     again = propose(place, head=f"{place.owner}:fix")
     assert again.status_code == 422
-    assert again.json()["errors"][0]["message"] == f"A pull request already exists for {place.owner}:fix."
+    assert (
+        again.json()["errors"][0]["message"]
+        == f"A pull request already exists for {place.owner}:fix."
+    )
     place.driver.close_issue(place.repository, number, as_user=place.owner)
     assert propose(place).status_code == 201
 
 
 @pytest.mark.parametrize(
     ("changed", "field"),
-    [({"head": "nowhere"}, "head"), ({"base": "nowhere"}, "base"), ({"head": "stranger:fix"}, "head")],
+    [
+        ({"head": "nowhere"}, "head"),
+        ({"base": "nowhere"}, "base"),
+        ({"head": "stranger:fix"}, "head"),
+    ],
 )
-def test_a_pull_request_needs_its_branches(place: Place, changed: dict[str, object], field: str) -> None:
+def test_a_pull_request_needs_its_branches(
+    place: Place, changed: dict[str, object], field: str
+) -> None:
     answer = propose(place, **changed)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
@@ -115,8 +129,15 @@ def test_a_pull_request_is_merged(place: Place) -> None:
     number = propose(place).json()["number"]
     place.driver.merge(place.repository, number, as_user=place.owner)
     pull = as_bot(place, "GET", f"/pulls/{number}").json()
-    assert (pull["merged"], pull["state"], pull["merged_by"]["login"]) == (True, "closed", place.owner)
-    assert place.driver.read_file(place.repository, "calc/__init__.py") == FIX["calc/__init__.py"].encode()
+    assert (pull["merged"], pull["state"], pull["merged_by"]["login"]) == (
+        True,
+        "closed",
+        place.owner,
+    )
+    assert (
+        place.driver.read_file(place.repository, "calc/__init__.py")
+        == FIX["calc/__init__.py"].encode()
+    )
 
 
 def test_a_pull_request_whose_branch_goes_is_closed(place: Place) -> None:
@@ -163,9 +184,13 @@ def test_a_line_is_commented_on(place: Place) -> None:
     ]
     assert comments[0]["diff_hunk"].startswith("@@ ")
     reply = {"body": "because", "path": "calc/__init__.py", "commit_id": comments[0]["commit_id"]}
-    answer = as_bot(place, "POST", f"/pulls/{number}/comments", json=reply | {"in_reply_to": comment_id})
+    answer = as_bot(
+        place, "POST", f"/pulls/{number}/comments", json=reply | {"in_reply_to": comment_id}
+    )
     assert answer.json()["in_reply_to_id"] == comment_id
-    elsewhere = as_bot(place, "POST", f"/pulls/{number}/comments", json=reply | {"path": "README.md"})
+    elsewhere = as_bot(
+        place, "POST", f"/pulls/{number}/comments", json=reply | {"path": "README.md"}
+    )
     assert elsewhere.status_code == 422
 
 
@@ -193,7 +218,9 @@ def test_added_removed_renamed_and_binary_files_are_told_apart(place: Place) -> 
 
 def test_commits_are_listed_oldest_first(place: Place) -> None:
     number = propose(place).json()["number"]
-    place.driver.push(place.repository, "fix", {"a": "a"}, as_user=place.owner, message="Second\n\nbody")
+    place.driver.push(
+        place.repository, "fix", {"a": "a"}, as_user=place.owner, message="Second\n\nbody"
+    )
     commits = as_bot(place, "GET", f"/pulls/{number}/commits").json()
     assert [one["commit"]["message"] for one in commits] == ["Change files", "Second\n\nbody"]
     assert commits[0]["author"]["login"] == place.owner
@@ -202,7 +229,10 @@ def test_commits_are_listed_oldest_first(place: Place) -> None:
 def test_an_archived_repository_takes_no_writes(place: Place) -> None:
     place.driver.archive(place.repository)
     answer = as_bot(place, "POST", "/issues", json={"title": "x"})
-    assert (answer.status_code, answer.json()["message"]) == (403, "Repository was archived so is read-only.")
+    assert (answer.status_code, answer.json()["message"]) == (
+        403,
+        "Repository was archived so is read-only.",
+    )
     assert as_bot(place, "GET", "").json()["archived"] is True
 
 
@@ -211,7 +241,9 @@ def test_a_renamed_repository_redirects(place: Place) -> None:
     read = as_bot(place, "GET", "/issues?state=all")
     assert read.status_code == 301
     assert read.headers["location"].endswith("/issues?state=all")
-    assert place.app.as_installation(place.token, "GET", read.headers["location"]).status_code == 200
+    assert (
+        place.app.as_installation(place.token, "GET", read.headers["location"]).status_code == 200
+    )
     write = as_bot(place, "POST", "/issues", json={"title": "x"})
     assert write.status_code == 307
     moved = place.app.as_installation(
@@ -229,7 +261,9 @@ def test_a_deleted_repository_is_gone(place: Place) -> None:
 def test_branches_with_slashes_are_found(place: Place) -> None:
     place.driver.push(place.repository, "bot/issue-1", FIX, as_user=place.owner, start="main")
     assert as_bot(place, "GET", "/branches/bot/issue-1").json()["name"] == "bot/issue-1"
-    assert as_bot(place, "GET", "/git/ref/heads/bot/issue-1").json()["ref"] == "refs/heads/bot/issue-1"
+    assert (
+        as_bot(place, "GET", "/git/ref/heads/bot/issue-1").json()["ref"] == "refs/heads/bot/issue-1"
+    )
     assert as_bot(place, "GET", "/branches/bot").json()["message"] == "Branch not found"
     assert as_bot(place, "GET", "/git/ref/heads/bot").status_code == 404
 

@@ -150,14 +150,22 @@ def test_a_token_keeps_the_permissions_it_was_made_with(place: Place) -> None:
     place.driver.set_permissions(place.installation_id, {"metadata": "read", "issues": "write"})
     number = place.driver.open_issue(place.repository, "A bug", as_user=place.visitor)
     pull = {"title": "x", "head": "nowhere", "base": "main"}
-    assert place.app.as_installation(before, "POST", f"{place.api}/pulls", json=pull).status_code == 422
-    assert place.app.as_installation(place.token, "POST", f"{place.api}/pulls", json=pull).status_code == 403
+    assert (
+        place.app.as_installation(before, "POST", f"{place.api}/pulls", json=pull).status_code
+        == 422
+    )
+    assert (
+        place.app.as_installation(place.token, "POST", f"{place.api}/pulls", json=pull).status_code
+        == 403
+    )
     said = {"body": "hello"}
     path = f"{place.api}/issues/{number}/comments"
     assert place.app.as_installation(place.token, "POST", path, json=said).status_code == 201
 
 
-@pytest.mark.parametrize("header", ["token nonsense", "Bearer ghs_1_a.b.c", "Basic !!!", "Basic AAAA"])
+@pytest.mark.parametrize(
+    "header", ["token nonsense", "Bearer ghs_1_a.b.c", "Basic !!!", "Basic AAAA"]
+)
 def test_bad_credentials_are_401(place: Place, header: str) -> None:
     answer = place.app.client.get(place.api, headers={"Authorization": header})
     assert (answer.status_code, answer.json()["message"]) == (401, "Bad credentials")

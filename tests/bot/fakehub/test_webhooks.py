@@ -74,7 +74,11 @@ def test_a_failed_delivery_is_not_repeated_until_asked(place: Place, listening: 
     assert second.body == first.body
     place.driver.wait_until_delivered()
     newest = place.app.as_app("GET", "/app/hook/deliveries", params={"per_page": 1}).json()[0]
-    assert (newest["redelivery"], newest["status"], newest["guid"]) == (True, "OK", failed[0]["guid"])
+    assert (newest["redelivery"], newest["status"], newest["guid"]) == (
+        True,
+        "OK",
+        failed[0]["guid"],
+    )
 
 
 def test_deliveries_are_listed_page_by_page(place: Place, listening: Receiver) -> None:
@@ -163,13 +167,18 @@ def test_what_people_do_is_told(place: Place) -> None:
 def test_a_comment_on_a_pull_request_shows_it_as_an_issue(place: Place) -> None:
     place.driver.push(place.repository, "fix", {"a": "a"}, as_user=place.owner, start="main")
     new = {"title": "Fix", "head": "fix", "base": "main"}
-    number = place.app.as_installation(place.token, "POST", f"{place.api}/pulls", json=new).json()["number"]
+    number = place.app.as_installation(place.token, "POST", f"{place.api}/pulls", json=new).json()[
+        "number"
+    ]
     place.driver.comment(place.repository, number, "/evoscale", as_user=place.owner)
     comment = json.loads(place.driver.deliveries()[-1].body)
     assert comment["issue"]["pull_request"]["url"].endswith(f"/pulls/{number}")
     place.driver.review(place.repository, number, "REQUEST_CHANGES", "no", as_user=place.owner)
     review = json.loads(place.driver.deliveries()[-1].body)
-    assert (review["review"]["state"], review["pull_request"]["number"]) == ("changes_requested", number)
+    assert (review["review"]["state"], review["pull_request"]["number"]) == (
+        "changes_requested",
+        number,
+    )
 
 
 def test_installing_elsewhere_too_is_told(place: Place) -> None:
