@@ -154,6 +154,11 @@ def is_unauthorized(error: BaseException) -> bool:
     return isinstance(cause, RequestFailed) and cause.response.status_code == UNAUTHORIZED
 
 
+def is_missing(error: GitHubRefusedError) -> bool:
+    """Whether the thing asked for is not there; a gone installation is another matter."""
+    return type(error) is GitHubRefusedError and error.status in (NOT_FOUND, GONE)
+
+
 def translate(what: str, error: Exception) -> BotError:
     """Say in our words what githubkit or httpx ran into."""
     cause = _unwrapped(error)

@@ -104,7 +104,7 @@ class Installation:
         try:
             answer = self._get(what, lambda g: g.rest.repos.get(self._owner, self._name))
         except GitHubRefusedError as error:
-            if error.status in (calls.NOT_FOUND, calls.GONE):
+            if calls.is_missing(error):
                 reason = "it was deleted or the app no longer covers it"
                 raise RepositoryGoneError(what, error.status, reason) from error
             raise
@@ -157,7 +157,7 @@ class Installation:
         try:
             events = list(calls.paged(what, LabelledData, get))
         except GitHubRefusedError as error:
-            if error.status in (calls.NOT_FOUND, calls.GONE):
+            if calls.is_missing(error):
                 return None
             raise
         ours = [each for each in events if each.is_of(label)]
@@ -318,7 +318,7 @@ class Installation:
         try:
             return self._get(what, ask)
         except GitHubRefusedError as error:
-            if error.status in (calls.NOT_FOUND, calls.GONE):
+            if calls.is_missing(error):
                 return None
             raise
 

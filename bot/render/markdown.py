@@ -27,7 +27,12 @@ _FENCE_LINE = re.compile(r"^(`{3,})[a-z]*$")
 def harmless(text: str) -> str:
     """The text without invisible characters, and with every reference broken."""
     seen = _UNSEEN.sub("", text.encode("utf-8", "replace").decode("utf-8"))
-    return _REFERENCE.sub(lambda found: found[0][0] + _BREAK + found[0][1:], seen)
+    return _REFERENCE.sub(_broken, seen)
+
+
+def _broken(found: re.Match[str]) -> str:
+    sign = found[0]
+    return _BREAK + sign if sign in "[(" else sign[0] + _BREAK + sign[1:]
 
 
 def prose(text: str) -> str:
