@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.line_format import LINE_TOKENS
 from engine.training.corpus import Function, read_corpus
 from engine.training.data import RepairRow, rows
 from engine.training.tokenizer import load_tokenizer
@@ -30,12 +31,14 @@ class Batch:
     """Examples padded at the right: `ids` of shape (rows, tokens).
 
     Per row, tokens before `code_ends` are issue and code, `edit_starts`..`lengths` is the repair.
+    `line_ids` holds the ids of the first and the last line number.
     """
 
     ids: NDArray[np.int32]
     code_ends: NDArray[np.int32]
     edit_starts: NDArray[np.int32]
     lengths: NDArray[np.int32]
+    line_ids: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,17 @@ def encode(examples: Sequence[RepairRow], tokenizer: "PreTrainedTokenizerFast") 
     return found
 
 
-def batches(examples: Sequence[Encoded], tokens: int, pad: int, rng: Random) -> Iterator[Batch]:
+def line_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, int]:
+    """The ids of the first and the last line number; those between are in order."""
+    first, last = tokenizer([LINE_TOKENS[0], LINE_TOKENS[-1]], add_special_tokens=False)[
+        "input_ids"
+    ]
+    return int(first[0]), int(last[0])
+
+
+def batches(
+    examples: Sequence[Encoded], tokens: int, tokenizer: "PreTrainedTokenizerFast", rng: Random
+) -> Iterator[Batch]:
     """Batches of about `tokens` tokens from examples of like length, in random order."""
     ordered = sorted(examples, key=lambda e: len(e.ids))
     groups: list[list[Encoded]] = [[]]
@@ -76,10 +89,10 @@ def batches(examples: Sequence[Encoded], tokens: int, pad: int, rng: Random) -> 
     rng.shuffle(groups)
     for group in groups:
         if group:
-            yield _pad(group, pad)
+            yield _pad(group, tokenizer.pad_token_id, line_ids(tokenizer))
 
 
-def _pad(group: Sequence[Encoded], pad: int) -> Batch:
+def _pad(group: Sequence[Encoded], pad: int, numbers: tuple[int, int]) -> Batch:
     """One batch from examples of like length."""
     ids = np.full((len(group), max(len(e.ids) for e in group)), pad, dtype=np.int32)
     for row, example in enumerate(group):
@@ -89,6 +102,7 @@ def _pad(group: Sequence[Encoded], pad: int) -> Batch:
         np.array([e.code_end for e in group], dtype=np.int32),
         np.array([e.edit_start for e in group], dtype=np.int32),
         np.array([len(e.ids) for e in group], dtype=np.int32),
+        numbers,
     )
 
 
@@ -103,7 +117,7 @@ def training_batches(
     """An endless sequence of batches with fresh bugs, from example number `first` on."""
     while True:
         encoded = encode(list(rows(functions, seed, first, CHUNK_ROWS)), tokenizer)
-        yield from batches(encoded, tokens, tokenizer.pad_token_id, Random(f"{seed}/{first}/order"))
+        yield from batches(encoded, tokens, tokenizer, Random(f"{seed}/{first}/order"))
         first += CHUNK_ROWS
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 CONTEXT_TOKENS = 2048
+LINE_LOSS = 0.5
+LINE_TOKEN_WEIGHT = 4.0
+"""A repair's first token says which line, which is the hard part; the others are mostly copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,15 @@ class Shape:
 
 
 def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCausalLM":
-    """A Qwen2 model with random weights."""
+    """A Qwen2 model with random weights, and while it is trained a head that scores lines.
+
+    The head, `suspicion`, reads the state at each line's last token and says how likely that line
+    is the one to repair: dense supervision for finding the bug. It is not exported.
+    """
+    import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    return Qwen2ForCausalLM(
+    model = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=shape.vocabulary,
             hidden_size=shape.hidden,
@@ -45,6 +53,8 @@ def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCa
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    model.suspicion = torch.nn.Linear(shape.hidden, 1)
+    return model
 
 
 def make_optimizers(
@@ -53,9 +63,9 @@ def make_optimizers(
     """Muon for the layers' matrices, AdamW for embeddings, biases and norms."""
     import torch
 
-    inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     embeddings = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" in n]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
+    vectors = [p for n, p in model.named_parameters() if p.ndim == 1 or "suspicion" in n]
     groups = [
         {"params": embeddings, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -81,8 +91,8 @@ def backward(model: "Qwen2ForCausalLM", batch: Batch, code_loss: float) -> float
 
     model.train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        repair, code = _losses(model, batch, with_code=code_loss > 0)
-    (repair + code_loss * code).backward()  # type: ignore[no-untyped-call]
+        repair, line, code = _losses(model, batch, with_code=code_loss > 0)
+    (repair + LINE_LOSS * line + code_loss * code).backward()  # type: ignore[no-untyped-call]
     return float(repair.detach())
 
 
@@ -102,8 +112,8 @@ def update(
 
 def _losses(
     model: "Qwen2ForCausalLM", batch: Batch, *, with_code: bool
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Mean cross-entropy over repair tokens and over code tokens, two scalars."""
+) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """Mean cross-entropy over repair tokens, over lines to choose, over code tokens: scalars."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -111,10 +121,39 @@ def _losses(
     hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     targets = ids[:, 1:]
     is_edit, is_code = _masks(batch, targets.shape[1])
-    repair = cross_entropy(model.lm_head(hidden[is_edit]).float(), targets[is_edit])
+    is_first = torch.zeros_like(is_edit)
+    is_first[torch.arange(len(ids)), torch.from_numpy(batch.edit_starts).long() - 1] = True
+    repair = cross_entropy(
+        model.lm_head(hidden[is_edit]).float(), targets[is_edit], reduction="none"
+    )
+    weights = 1.0 + (LINE_TOKEN_WEIGHT - 1.0) * is_first[is_edit]
+    repair = (repair * weights).sum() / weights.sum()
+    scores = model.get_submodule("suspicion")(hidden)[..., 0]
+    line = line_loss(scores.float(), batch, ids)
     if not with_code:
-        return repair, torch.zeros(())
-    return repair, cross_entropy(model.lm_head(hidden[is_code]).float(), targets[is_code])
+        return repair, line, torch.zeros(())
+    return repair, line, cross_entropy(model.lm_head(hidden[is_code]).float(), targets[is_code])
+
+
+def line_loss(scores: "torch.Tensor", batch: Batch, ids: "torch.Tensor") -> "torch.Tensor":
+    """Cross-entropy of choosing the line to repair among the lines shown, a scalar.
+
+    `scores` has shape (rows, tokens - 1); a line's score stands at its last token, before the next
+    line's number or the code's end.
+    """
+    import torch
+
+    at = torch.arange(1, ids.shape[1])[None]
+    code_ends, starts = (torch.from_numpy(a).long() for a in (batch.code_ends, batch.edit_starts))
+    first, last = batch.line_ids
+    is_line = (ids >= first) & (ids <= last)
+    numbers = torch.where(is_line, ids, 0).cummax(1).values[:, :-1]
+    ends = (is_line[:, 1:] & (at < code_ends[:, None])) | (at == code_ends[:, None])
+    ends &= numbers >= first
+    wanted = ids.gather(1, starts[:, None])
+    masked = scores.masked_fill(~ends, float("-inf"))
+    chosen = torch.where(ends & (numbers == wanted), scores, 0.0).sum(1)
+    return (masked.logsumexp(1) - chosen).mean()
 
 
 def _masks(batch: Batch, width: int) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -168,6 +207,7 @@ def export(model: "Qwen2ForCausalLM", tokenizer: "PreTrainedTokenizerFast", fold
     import torch
 
     half = copy.deepcopy(model).train(mode=False)
+    del half.suspicion
     torch.nn.Module.to(half, torch.bfloat16)
     half.generation_config.eos_token_id = tokenizer.eos_token_id
     half.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -213,9 +213,7 @@ def _dev_batches(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> lis
     if not functions:
         return []
     encoded = encode(list(rows(functions, config.seed, 0, config.dev_rows)), tokenizer)
-    return list(
-        batches(encoded, config.tokens_per_step, tokenizer.pad_token_id, Random(config.seed))
-    )
+    return list(batches(encoded, config.tokens_per_step, tokenizer, Random(config.seed)))
 
 
 def _loop(

@@ -40,7 +40,7 @@ def test_batches_hold_every_example_once_within_the_token_budget(functions, tmp_
     train_tokenizer([f.raw for f in functions], 448).save_pretrained(tmp_path)
     tokenizer = load_tokenizer(tmp_path)
     encoded = encode(list(rows(functions, 0, 0, 60)), tokenizer)
-    made = list(batches(encoded, 600, tokenizer.pad_token_id, Random(0)))
+    made = list(batches(encoded, 600, tokenizer, Random(0)))
     assert sum(len(batch.lengths) for batch in made) == len(encoded)
     assert all(batch.ids.size <= 600 or len(batch.ids) == 1 for batch in made)
     for batch in made:
