@@ -22,6 +22,13 @@ GRACE_S = 10.0  # what the warden gets to end a command and answer, beyond the c
 OPEN_S = 60.0  # from start to the warden's first word; includes copying the repository
 HEADER_BYTES = 4096
 CHUNK = 65536
+TMP_BYTES = 256 * 1024**2
+SHM_BYTES = 64 * 1024**2
+OPEN_FILES = 4096
+FILE_BYTES = 2 * 1024**3
+BUILD_MEMORY_BYTES = 4 * 1024**3
+BUILD_PIDS = 512
+BUILD_RESERVE_BYTES = 1024**3  # a build ends when the disk has no more than this left
 WRITABLE = (REPO, "/tmp")  # noqa: S108  # inside the box
 BOX_UID = 10001
 BOX_PATH = "/opt/project/bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
@@ -39,6 +46,27 @@ ENV: Mapping[str, str] = {
     "GIT_CONFIG_NOSYSTEM": "1",
 }
 """The whole environment of a command in a box: nothing of the host's gets in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spaces:
+    """Bytes that a box's three writable places may hold, and files that each may."""
+
+    repo: int
+    tmp: int
+    shm: int
+    repo_files: int = 200_000
+    tmp_files: int = 50_000
+
+
+def spaces(limits: Limits, disk_bytes: int) -> Spaces:
+    """Sizes that together leave memory to run in: what is written there is memory."""
+    memory = limits.memory_bytes
+    return Spaces(
+        repo=min(disk_bytes, memory // 2),
+        tmp=min(TMP_BYTES, memory // 4),
+        shm=min(SHM_BYTES, memory // 8),
+    )
 
 
 def warden_argv(orders: Mapping[str, object]) -> list[str]:

@@ -25,17 +25,19 @@ from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
 from sandbox.locks import locked
-from sandbox.session import Session, warden_argv
+from sandbox.session import (
+    BUILD_MEMORY_BYTES,
+    BUILD_PIDS,
+    BUILD_RESERVE_BYTES,
+    FILE_BYTES,
+    OPEN_FILES,
+    Session,
+    spaces,
+    warden_argv,
+)
 from sandbox.settings import MIB, SandboxSettings
 
-TMP_BYTES = 256 * MIB
-SHM_BYTES = 64 * MIB
-INODES = 200_000
-OPEN_FILES = 4096
-FILE_BYTES = 2048 * MIB
-BUILD_MEMORY_BYTES = 4096 * MIB
-BUILD_PIDS = 512
-BUILD_RESERVE_BYTES = 1024 * MIB
+INODES = 100_000
 PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
 
 
@@ -159,8 +161,7 @@ class BubblewrapSandbox:
         return argv
 
     def _mounts(self, rootfs: Path, plan: Plan, group: ControlGroup | None) -> list[str]:
-        memory = plan.limits.memory_bytes
-        repo_bytes, tmp_bytes = min(self._settings.disk_bytes, memory), min(TMP_BYTES, memory)
+        size = spaces(plan.limits, self._settings.disk_bytes)
         shown = [
             word for t, (how, path) in plan.trees.items() for word in (how, str(path), f"/{t}")
         ]
@@ -170,11 +171,11 @@ class BubblewrapSandbox:
         return [
             "--ro-bind", str(rootfs), "/",
             "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-            "--dev", "/dev", "--size", str(SHM_BYTES), "--perms", "1777",
+            "--dev", "/dev", "--size", str(size.shm), "--perms", "1777",
             "--tmpfs", "/dev/shm",  # noqa: S108
             "--remount-ro", "/dev",  # bwrap's own /dev is a tmpfs of any size
-            "--size", str(tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
-            "--size", str(repo_bytes), "--tmpfs", "/repo",
+            "--size", str(size.tmp), "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
+            "--size", str(size.repo), "--tmpfs", "/repo",
             *shown,
             "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin",
         ]  # fmt: skip

@@ -21,17 +21,18 @@ from sandbox.errors import ImageBuildError
 from sandbox.locks import locked
 from sandbox.owners import LABEL, labels, stale
 from sandbox.seccomp import docker_profile
-from sandbox.session import BOX_UID, Session, warden_argv
-from sandbox.settings import MIB, SandboxSettings
-
-TMP_BYTES = 256 * MIB
-TMP_INODES = 50_000
-REPO_INODES = 200_000
-OPEN_FILES = 4096
-FILE_BYTES = 2048 * MIB
-BUILD_MEMORY_BYTES = 4096 * MIB
-BUILD_PIDS = 512
-BUILD_RESERVE_BYTES = 1024 * MIB
+from sandbox.session import (
+    BOX_UID,
+    BUILD_MEMORY_BYTES,
+    BUILD_PIDS,
+    BUILD_RESERVE_BYTES,
+    FILE_BYTES,
+    OPEN_FILES,
+    Session,
+    spaces,
+    warden_argv,
+)
+from sandbox.settings import SandboxSettings
 
 
 class DockerSandbox:
@@ -167,6 +168,7 @@ class DockerSandbox:
                     ulimit(name="core", soft=0, hard=0),
                     ulimit(name="fsize", soft=FILE_BYTES, hard=FILE_BYTES),
                 ],
+                shm_size=spaces(limits, self._settings.disk_bytes).shm,
                 log_config=docker.types.LogConfig(type="none"),
                 auto_remove=True,  # the warden ends with our end of the line, even on SIGKILL
                 ipc_mode="private",
@@ -175,12 +177,11 @@ class DockerSandbox:
         return config
 
     def _tmpfs(self, limits: Limits) -> dict[str, str]:
+        size = spaces(limits, self._settings.disk_bytes)
         owned = f"rw,exec,nosuid,nodev,uid={BOX_UID},gid={BOX_UID}"
-        repo_bytes = min(self._settings.disk_bytes, limits.memory_bytes)
-        tmp_bytes = min(TMP_BYTES, limits.memory_bytes)
         return {
-            "/repo": f"{owned},size={repo_bytes},nr_inodes={REPO_INODES},mode=755",
-            "/tmp": f"{owned},size={tmp_bytes},nr_inodes={TMP_INODES},mode=1777",  # noqa: S108
+            "/repo": f"{owned},size={size.repo},nr_inodes={size.repo_files},mode=755",
+            "/tmp": f"{owned},size={size.tmp},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108
         }
 
     @contextmanager

@@ -18,7 +18,7 @@ VERSION_LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One file's part. Requirements are as written; `made_up_files` are what a build would write."""
+    """One file's part. Requirements are as written, `made_up_files` what a build would write."""
 
     name: str = ""
     version: str = ""
