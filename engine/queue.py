@@ -46,6 +46,7 @@ def make_app(broker_url: str, broker_dir: Path) -> Celery:
         task_ignore_result=True,
         task_routes={name: {"queue": queue} for name, queue in QUEUES.items()},
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,
         worker_enable_remote_control=False,

@@ -69,6 +69,9 @@ class EngineSettings(BaseSettings):
         ge=1,
         description="How long a silent worker keeps a job before another may take it.",
     )
+    log_style: Literal["plain", "json"] = Field(
+        default="plain", description="Log lines for people, or one JSON object a line."
+    )
     max_attempts: int = Field(
         default=3, ge=1, description="How often a job may be started before it is called failed."
     )

@@ -24,7 +24,7 @@ from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Sele
 from engine.errors import EngineError
 from engine.evaluate import Bench
 from engine.evaluate import evaluate as evaluate_candidate
-from engine.logs import logged_as
+from engine.logs import logged_as, set_up
 from engine.models.base import Model
 from engine.pipeline import BASELINE, Engine
 from engine.pipeline import repair as repair_job
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 settings = EngineSettings()
 app: Celery = make_app(settings.broker_url, settings.broker_dir)
+set_up(settings.log_style)
 
 
 @cache

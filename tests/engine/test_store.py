@@ -4,7 +4,8 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from engine import database, store as store_module
+from engine import database
+from engine import store as store_module
 from engine.contract import (
     Failed,
     Issue,

@@ -68,3 +68,8 @@ def upgrade() -> None:
         sa.Column("claimed_until", sa.Float, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
     )
+    op.create_table(
+        "bookmarks",
+        sa.Column("name", sa.String(255), primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )
