@@ -19,10 +19,10 @@ from sandbox.errors import ImageBuildError
 from sandbox.recipes import choose
 from sandbox.recipes.layers import Layer
 from sandbox.recipes.python import bare_layer
+from sandbox.reports import NOT_THERE, USAGE_ERROR
 from sandbox.settings import MIB, SandboxSettings
 
 REPOSITORY_BYTES = 1024 * MIB
-USAGE_ERROR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,17 @@ def _left_out(checkout: Path) -> Callable[[str, list[str]], list[str]]:
 def _accepted(
     sandbox: Sandbox, image: str, commands: Sequence[TestCommand], limits: Limits
 ) -> TestCommand:
-    """The first command whose runner is there and accepts its options."""
+    """The first command that its runner accepts, else the first whose runner is there."""
     if len(commands) == 1:
         return commands[0]
+    there: list[TestCommand] = []
     with sandbox.open(image, limits) as box:
         for command in commands[:-1]:
             argv = [word for word in command.argv if word != "{tests}"]
             result = box.exec([*argv, "--collect-only", "-q"])
-            if result.exit_code not in {126, 127, USAGE_ERROR}:
+            if result.exit_code in NOT_THERE:
+                continue
+            if result.exit_code != USAGE_ERROR:
                 return command
-    return commands[-1]
+            there.append(command)
+    return there[0] if there else commands[-1]

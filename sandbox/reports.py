@@ -15,6 +15,7 @@ DETAIL_CHARS = 2000
 MAX_TESTS = 200_000
 
 OK, TESTS_FAILED, USAGE_ERROR, NO_TESTS = 0, 1, 4, 5  # pytest's exit codes; ours for unittest agree
+NOT_THERE = frozenset({126, 127})  # the shell's, for a command that cannot be started
 WORST_FIRST = (
     TestStatus.ERROR, TestStatus.FAILED, TestStatus.XFAIL, TestStatus.SKIPPED, TestStatus.PASSED,
 )  # fmt: skip
@@ -83,6 +84,8 @@ def _test_id(case: Element) -> str:
     if not file:
         return f"{classname}.{name}" if classname else name
     module = file.removesuffix(".py").replace("/", ".").replace("\\", ".")
+    if not classname and name == module:  # the file itself could not be collected
+        return file
     inner = classname.removeprefix(module).strip(".") if classname.startswith(module) else ""
     return "::".join([file, *inner.split("."), name]) if inner else f"{file}::{name}"
 

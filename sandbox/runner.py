@@ -19,7 +19,7 @@ from sandbox.contract import (
 )
 from sandbox.policy import check_patch
 from sandbox.recipes.python import REPORT
-from sandbox.reports import OK, REPORT_BYTES, Outcomes, read_junit
+from sandbox.reports import NOT_THERE, OK, REPORT_BYTES, Outcomes, read_junit
 from sandbox.unified_diff import parse
 
 LOG_TAIL_BYTES = 4000
@@ -41,7 +41,8 @@ def run_tests(
 ) -> TestReport:
     """Run a repository's tests, or only `tests`, with a patch applied to it (None: as it is).
 
-    `allowed` holds globs of paths that the patch may touch although policy protects them.
+    `allowed` holds globs of paths that the patch may touch although policy protects them. Where the
+    runner refuses `tests` because one is not there, the whole suite is run in another box.
 
     Raises:
         SandboxUnavailableError: no box could be opened, or the box failed.
@@ -49,6 +50,16 @@ def run_tests(
     refused = None if patch is None else check_patch(patch, allowed=allowed)
     if refused is not None:
         return TestReport(applied=False, timed_out=False, ran=False, refused=refused)
+    report = _run(sandbox, spec, patch, limits, tests)
+    if tests and report.applied and not report.ran and not report.statuses and not report.timed_out:
+        # A test that is not there makes pytest refuse to run the others that were named with it.
+        return _run(sandbox, spec, patch, limits, ())
+    return report
+
+
+def _run(
+    sandbox: Sandbox, spec: TestSpec, patch: Patch | None, limits: Limits, tests: Sequence[str]
+) -> TestReport:
     with sandbox.open(spec.image, limits) as box:
         obstacle = lay(box, patch, spec.files)
         if obstacle is not None:
@@ -117,7 +128,7 @@ def _outcomes(box: Box, command: TestCommand, result: ExecResult) -> Outcomes:
     if result.exit_code is None or result.out_of_memory:
         why = "the tests ran out of " + ("memory" if result.out_of_memory else "time")
         return Outcomes(ran=False, why=why)
-    if command.runner == COMMAND:
+    if command.runner == COMMAND and result.exit_code not in NOT_THERE:
         passed = result.exit_code == OK
         status = TestStatus.PASSED if passed else TestStatus.FAILED
         return Outcomes(ran=True, statuses={COMMAND: status})

@@ -31,7 +31,7 @@ BUILD_PIDS = 512
 BUILD_RESERVE_BYTES = 1024**3  # a build ends when the disk has no more than this left
 WRITABLE = (REPO, "/tmp")  # noqa: S108  # inside the box
 BOX_UID = 10001
-BOX_PATH = "/opt/project/bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
+BOX_PATH = "/opt/env/bin:/opt/project/bin:/usr/local/bin:/usr/bin:/bin"
 ENV: Mapping[str, str] = {
     "PATH": BOX_PATH,
     "HOME": "/tmp/home",  # noqa: S108
@@ -43,7 +43,6 @@ ENV: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",
     "PYTHONUNBUFFERED": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "GIT_CONFIG_NOSYSTEM": "1",
 }
 """The whole environment of a command in a box: nothing of the host's gets in."""
 
