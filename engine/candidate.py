@@ -1,11 +1,10 @@
 """The nouns of the search: context, candidate, conditioning example, score, iteration."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.grading import Grade
-
 from sandbox.contract import Patch
+from sandbox.grading import Grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,10 @@ class ConditioningExample:
 
     candidate: Candidate
     feedback: str | None = None
+
+
+Select = Callable[[Sequence[Candidate], int], Sequence[ConditioningExample]]
+"""Chooses at most K conditioning examples from an iteration's candidates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,6 @@
 import logging
 from dataclasses import dataclass
 
-from sandbox.grading import Grade, grade
-from sandbox.runner import run_tests
-
 from engine.candidate import Candidate, Scored, Span
 from engine.contract import Document
 from engine.reproduction import FILE_NAME
@@ -13,6 +10,8 @@ from engine.reward import tests_reward
 from engine.store import CandidateState, JobStore, StoredCandidate
 from engine.testspec import GOOD, Baseline, reproduction_spec
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
+from sandbox.grading import Grade, grade
+from sandbox.runner import run_tests
 
 logger = logging.getLogger(__name__)
 

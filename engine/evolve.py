@@ -9,14 +9,11 @@ is sampled again, at most `RETRIES` times.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.candidate import Candidate, CodeContext, ConditioningExample, Iteration
+from engine.candidate import Candidate, CodeContext, ConditioningExample, Iteration, Select
 from engine.contract import Budget, Issue
 from engine.edits import Edited, Unusable, read_line_edit, read_search_replace
 from engine.models.base import Completion, EditFormat, Model, Sampling
 from engine.prompts import Request, requests
-
-Select = Callable[[Sequence[Candidate], int], Sequence[ConditioningExample]]
-"""Chooses at most K conditioning examples from an iteration's candidates."""
 
 RETRIES = 5
 TEMPERATURE = 0.8

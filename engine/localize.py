@@ -2,7 +2,8 @@
 
 Signals, strongest first: functions that the failing example executed, frames of a traceback in the
 issue, names that the issue puts in code, and BM25 over the functions' text. Ranks are fused
-reciprocally, by fixed weights, so no signal needs a scale. Tests, docs and vendored code are left out.
+reciprocally, by fixed weights, so no signal needs a scale. Tests, docs and vendored code are left
+out.
 """
 
 import ast

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sandbox.images import prepare
-
 from engine import repo_config, snapshot
-from engine.candidate import Candidate, CodeContext, Iteration, Scored
+from engine.candidate import Candidate, CodeContext, Iteration, Scored, Select
 from engine.contract import (
     Budget,
     Evidence,
@@ -32,7 +30,7 @@ from engine.contract import (
 )
 from engine.errors import BadInputError
 from engine.evaluate import Bench, Verdict, from_row, graded, scored, to_row, try_patch
-from engine.evolve import Search, Select, evolve
+from engine.evolve import Search, evolve
 from engine.localize import localize
 from engine.models.base import EditFormat, Model
 from engine.selection import Choice, by_reward, by_tests, choose, unscored
@@ -40,6 +38,7 @@ from engine.store import CandidateState, JobStore
 from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError
+from sandbox.images import prepare
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,8 @@ worked is worth less than no patch. A trained reward model takes the same place 
 
 from collections.abc import Callable
 
-from sandbox.grading import Grade
-
 from engine.candidate import Scored
+from sandbox.grading import Grade
 
 Reward = Callable[[Scored], float]
 """Scores a tested candidate; higher is better, 0..1."""

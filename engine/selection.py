@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.candidate import Candidate, ConditioningExample, Scored
+from engine.candidate import Candidate, ConditioningExample, Scored, Select
 from engine.edits import changed_lines
-from engine.evolve import Select
 from engine.reward import Reward
 
 Score = Callable[[Sequence[Candidate]], Sequence[Scored]]

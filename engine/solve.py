@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sandbox.backends import open_sandbox
-
 from engine import models, snapshot
 from engine.contract import (
     Budget,
@@ -35,6 +33,7 @@ from engine.pipeline import BASELINE, Engine, repair
 from engine.settings import EngineSettings
 from engine.store import JobStore, connect, migrate
 from engine.testspec import Baseline
+from sandbox.backends import open_sandbox
 from sandbox.contract import Sandbox
 from sandbox.settings import SandboxSettings
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from celery import Celery
-from sandbox.backends import open_sandbox
-from sandbox.images import prepare
 
 from engine import models, snapshot
 from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Selection
@@ -32,8 +30,10 @@ from engine.queue import EVALUATE, PROGRESS, PUBLISH, REPAIR, make_app, wake
 from engine.settings import EngineSettings
 from engine.store import JobState, JobStore, StoredJob, connect
 from engine.testspec import Baseline
+from sandbox.backends import open_sandbox
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
+from sandbox.images import prepare
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)

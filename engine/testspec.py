@@ -10,10 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.images import Environment
-from sandbox.recipes.python import PYTEST
-from sandbox.runner import run_script, run_tests
-
 from engine.contract import Document
 from engine.reproduction import (
     FILE_NAME,
@@ -34,6 +30,9 @@ from sandbox.contract import (
     TestSpec,
     TestStatus,
 )
+from sandbox.images import Environment
+from sandbox.recipes.python import PYTEST
+from sandbox.runner import run_script, run_tests
 
 BASE_RUNS = 2
 MIN_WALL_CLOCK_S = 60.0

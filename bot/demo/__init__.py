@@ -91,7 +91,7 @@ def _play(options: DemoOptions, folder: Path, watch: Watch, out: Console) -> int
     project = _project(options, folder, out)
     watch.stage("start")
     out.print("[dim]starting fakehub, web process, two workers and scheduler …[/]")
-    with running(folder, options.sandbox) as stack:
+    with running(folder, options.sandbox, {}) as stack:
         driver = FakehubDriver(stack.hub.base_url, stack.hub.admin_token)
         number = _act_as_a_person(driver, project, out)
         url = f"{stack.hub.base_url}/{OWNER}/{project.name}/issues/{number}"
@@ -199,7 +199,7 @@ def _evidence_table(evidence: Evidence) -> Table:
     table = Table("test", "before", "after", title="evidence", title_justify="left")
     changed = [test for test in evidence.tests if test.before != test.after]
     for test in changed[:MAX_TESTS_SHOWN]:
-        table.add_row(test.test_id, f"[red]{test.before}[/]", f"[green]{test.after}[/]")
+        table.add_row(escape(test.test_id), f"[red]{test.before}[/]", f"[green]{test.after}[/]")
     hidden = len(changed) - MAX_TESTS_SHOWN
     if hidden > 0:
         table.add_row(f"… and {hidden} more", "", "")

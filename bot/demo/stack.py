@@ -48,75 +48,120 @@ class Part:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class Stack:
-    """The running system."""
+    """The running system. `engine_env` adds to what the engine's worker is told."""
 
     hub: Credentials
-    web_url: str
-    database_url: str
-    parts: tuple[Part, ...]
 
-    def check(self) -> None:
-        """Raise when any part has ended."""
-        for part in self.parts:
-            part.check()
+    def __init__(
+        self, folder: Path, sandbox: str, engine_env: Mapping[str, str], *, record: bool = False
+    ) -> None:
+        self.folder = folder
+        self.parts: dict[str, Part] = {}
+        self._base = _inherited()
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        self.web_url = f"http://127.0.0.1:{_free_port()}"
+        shared = _shared_settings(folder)
+        self.database_url = shared["DATABASE_URL"]
+        self._record = record
+        self._bot_env = _prefixed("BOT", shared)
+        self._engine_env = {
+            **_prefixed("ENGINE", shared),
+            "EVOSCALE_SANDBOX_KIND": sandbox,
+            **engine_env,
+        }
 
+    def _start_hub(self) -> Credentials:
+        credentials = self.folder / "credentials.json"
+        argv = ["-m", "bot.fakehub", "--directory", str(self.folder / "hub")]
+        argv += ["--credentials", str(credentials)]
+        argv += ["--webhook-url", f"{self.web_url}/webhooks/github"]
+        hub = self._spawn("fakehub", [*argv, *(["--record"] if self._record else [])], {})
+        return _credentials(credentials, hub)
 
-@contextmanager
-def running(folder: Path, sandbox: str) -> Iterator[Stack]:
-    """Start everything below `folder`; at the end, however it comes, nothing is left running.
+    def start_all(self) -> None:
+        """Start the hub, then web, workers and scheduler, and wait for the web process.
 
-    Raises:
-        StackFailedError: a part did not come up.
-    """
-    started: list[Part] = []
-    try:
-        yield _start_all(folder, sandbox, started)
-    finally:
-        _stop_all(started)
+        Raises:
+            StackFailedError: a part did not come up.
+        """
+        self.hub = self._start_hub()
+        self._bot_env.update(_bot_settings(self.hub, self.web_url))
+        for name in ("web", "bot-worker", "engine-worker", "beat"):
+            self.start(name)
+        _await_web(self.web_url, self.parts["web"])
 
+    def start(self, name: str) -> Part:
+        """Start one part, or start it again after it ended."""
+        port = self.web_url.rsplit(":", 1)[1]
+        argv, env = {
+            "web": (["serve", "--port", port], self._bot_env),
+            "bot-worker": (["worker", "bot", "--concurrency", "2"], self._bot_env),
+            "engine-worker": (["worker", "engine", "--concurrency", "3"], self._engine_env),
+            "beat": (["beat", "--state", str(self.folder / "beat")], self._bot_env),
+        }[name]
+        return self._spawn(name, ["-m", "bot.cli", *argv], env)
 
-def _start_all(folder: Path, sandbox: str, started: list[Part]) -> Stack:
-    logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    base = _inherited()
-    port = _free_port()
-
-    def start(name: str, argv: list[str], env: Mapping[str, str]) -> Part:
-        log = logs / f"{name}.log"
-        with log.open("wb") as stream:
+    def _spawn(self, name: str, argv: list[str], env: Mapping[str, str]) -> Part:
+        log = self.folder / "logs" / f"{name}.log"
+        with log.open("ab") as stream:
             process = subprocess.Popen(
-                argv,
-                cwd=folder,
-                env={**base, **env},
+                [sys.executable, *argv],
+                cwd=self.folder,
+                env={**self._base, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started.append(Part(name, process, log))
-        return started[-1]
+        self.parts[name] = Part(name, process, log)
+        return self.parts[name]
 
-    web_url = f"http://127.0.0.1:{port}"
-    credentials = folder / "credentials.json"
-    hub = [sys.executable, "-m", "bot.fakehub", "--directory", str(folder / "hub")]
-    hub += ["--credentials", str(credentials), "--webhook-url", f"{web_url}/webhooks/github"]
-    fakehub = start("fakehub", hub, {})
-    app = _credentials(credentials, fakehub)
-    shared = _shared_settings(folder)
-    bot_env = {**_prefixed("BOT", shared), **_bot_settings(app, web_url)}
-    engine_env = {
-        **_prefixed("ENGINE", shared),
-        "EVOSCALE_SANDBOX_KIND": sandbox,
-    }
-    cli = [sys.executable, "-m", "bot.cli"]
-    web = start("web", [*cli, "serve", "--port", str(port)], bot_env)
-    _await_web(web_url, web)
-    start("bot-worker", [*cli, "worker", "bot", "--concurrency", "2"], bot_env)
-    start("engine-worker", [*cli, "worker", "engine", "--concurrency", "3"], engine_env)
-    start("beat", [*cli, "beat", "--state", str(folder / "beat")], bot_env)
-    return Stack(app, web_url, shared["DATABASE_URL"], tuple(started))
+    def kill(self, name: str) -> None:
+        """End one part as a power cut would."""
+        part = self.parts[name]
+        _signal(part, signal.SIGKILL)
+        part.process.wait()
+
+    def check(self) -> None:
+        """Raise when any part has ended.
+
+        Raises:
+            StackFailedError: says which, with its log's end.
+        """
+        for part in self.parts.values():
+            part.check()
+
+    def stop(self) -> None:
+        """Ask all to end, then make them: each is the leader of a session of its own."""
+        parts = list(self.parts.values())
+        for part in reversed(parts):
+            _signal(part, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        for part in parts:
+            try:
+                part.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(part, signal.SIGKILL)
+                part.process.wait()
+            _signal(part, signal.SIGKILL)
+
+
+@contextmanager
+def running(
+    folder: Path, sandbox: str, engine_env: Mapping[str, str], *, record: bool = False
+) -> Iterator[Stack]:
+    """Start everything below `folder`; at the end, however it comes, nothing is left running.
+
+    Raises:
+        StackFailedError: a part did not come up.
+    """
+    stack = Stack(folder, sandbox, engine_env, record=record)
+    try:
+        stack.start_all()
+        yield stack
+    finally:
+        stack.stop()
 
 
 def _shared_settings(folder: Path) -> dict[str, str]:
@@ -145,9 +190,8 @@ def _bot_settings(app: Credentials, web_url: str) -> dict[str, str]:
 
 def _inherited() -> dict[str, str]:
     """The few variables that every part needs; no secret of the caller's travels by accident."""
-    kept = {
-        k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)
-    }
+    known = os.environ.items()  # noqa: TID251  # handed on to children, nothing is configured here
+    kept = {k: v for k, v in known if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
@@ -179,20 +223,6 @@ def _await_web(url: str, web: Part) -> None:
             time.sleep(0.05)
         if time.monotonic() > deadline:
             raise StackFailedError(f"the web process was not ready within {START_S:.0f} s")
-
-
-def _stop_all(parts: list[Part]) -> None:
-    """Ask all to end, then make them: each is the leader of a session of its own."""
-    for part in reversed(parts):
-        _signal(part, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_S
-    for part in parts:
-        try:
-            part.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _signal(part, signal.SIGKILL)
-            part.process.wait()
-        _signal(part, signal.SIGKILL)
 
 
 def _signal(part: Part, number: int) -> None:
