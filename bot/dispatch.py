@@ -187,10 +187,10 @@ class Dispatcher:
             return "The issue is closed. Reopen it first."
         if start.labelled and not issue.has_label(policy.rules.label):
             return "The label was taken off again."
-        if not f"{issue.title}{visible(issue.body or '')}".strip():
+        if not any(letter.isalnum() for letter in visible(issue.body or "")):
             return (
-                "The issue has no text. Write what happens and what should happen instead, best "
-                "with an example, and then comment `/evoscale`."
+                "The issue has no text below its title. Write what happens and what should happen "
+                "instead, best with an example, and then comment `/evoscale`."
             )
         if latest is not None and latest.job.generation >= policy.jobs_per_issue:
             return (

@@ -48,6 +48,7 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"error: 40[134]|Authentication failed|not found", re.IGNORECASE)
+_REJECTION = re.compile(r"rejected|refusing|^remote: ")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _LINK, _SUBMODULE, _ABSENT = "120000", "160000", "000000"
 _RAW_FIELDS = 5
@@ -180,12 +181,14 @@ class Workspace:
         return Pushed(Push.PUSHED)
 
     def _after_failed_push(self, error: GitFailedError, commit: str, branch: str) -> Pushed:
-        if "stale info" in error.output or "fetch first" in error.output:
-            return Pushed(Push.MOVED, error.output)
-        if "rejected" in error.output or "refusing" in error.output:
-            return Pushed(Push.REFUSED, error.output)
+        """Look first: git sends again by itself, so a push that worked can look rejected."""
         if self.tip(branch) == commit:
             return Pushed(Push.PUSHED)
+        if "stale info" in error.output or "fetch first" in error.output:
+            return Pushed(Push.MOVED, error.output)
+        said = [line for line in error.output.splitlines() if _REJECTION.search(line)]
+        if said:
+            return Pushed(Push.REFUSED, " ".join(said))
         raise error
 
     def _talk(self, *arguments: str) -> bytes:

@@ -251,8 +251,10 @@ def _problem(pushed: git.Pushed, branch: str) -> str:
                 "Delete that branch, or apply the patch by hand."
             )
         case git.Push.REFUSED:
-            said = pushed.said.splitlines()[-1] if pushed.said else ""
-            return f"GitHub did not take the branch {branch}; check its rules. It said: {said}"
+            return (
+                f"GitHub did not take the branch {branch}; check the repository's branch rules. "
+                f"It said: {pushed.said}"
+            )
     return ""
 
 

@@ -6,9 +6,10 @@ for here: the task is put off instead.
 """
 
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -58,11 +59,12 @@ Ask = Callable[[Client], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How we reach GitHub: where, through what (tests), and how we wait between tries."""
+    """How we reach GitHub: where, through what (tests), how we wait, one TLS set-up for all."""
 
     base_url: str
     transport: httpx.BaseTransport | None = None
     sleep: Callable[[float], None] = time.sleep
+    tls: ssl.SSLContext = field(default_factory=httpx.create_ssl_context)
 
 
 def client(wire: Wire, auth: Auth, delivery_id: str) -> Client:
@@ -78,6 +80,7 @@ def client(wire: Wire, auth: Auth, delivery_id: str) -> Client:
         user_agent="evoscale",
         timeout=TIMEOUT,
         transport=wire.transport,
+        ssl_verify=wire.tls,
         event_hooks={"request": [stamp], "response": [plain_limits]},
         cache_strategy=MemCacheStrategy(),
         http_cache=False,

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from bot.fakehub.server import FakehubServer
-from bot.inbox import metadata
 from engine.store import connect, migrate
 from tests.bot.stage import FILES, NUMBERS, Stage, serving
 from tests.factories import SECRET, make_key, make_settings
@@ -39,7 +38,6 @@ def tasks(key: SecretStr, tmp_path_factory: pytest.TempPathFactory) -> ModuleTyp
 def database(tmp_path: Path) -> Iterator[sa.Engine]:
     engine = connect(f"sqlite:///{tmp_path}/bot.sqlite3")
     migrate(engine)
-    metadata.create_all(engine)
     yield engine
     engine.dispose()
 
@@ -83,6 +81,7 @@ def stage(
             installation_id,
             repository.repository_id,
             tasks.Desk,
+            database,
         )
         driver.wait_until_delivered()
     driver.clear_faults()

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 import uvicorn
 
 from bot import main
-from bot.fakehub.driver import FakehubDriver
-from bot.inbox import metadata
+from bot.fakehub.admin_documents import DeliveryDocument
+from bot.fakehub.driver import DriverError, FakehubDriver
+from bot.inbox import bookmarks, deliveries
 from bot.render import status_marker
 from bot.settings import BotSettings
 from engine.contract import NoPatch, RepairOutcome, RepairRequest
+from engine.database import jobs
 from engine.queue import PUBLISH, REPAIR, SNAPSHOT
-from engine.store import JobState, StoredJob, connect, migrate
+from engine.store import JobState, StoredJob
 from tests.factories import make_patched
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class Stage:
     installation_id: int
     repository_id: int
     make_desk: "Callable[[BotSettings, Callable[[str, str], object]], Desk]"
+    database: sa.Engine
     repair: Repair = fixes_add
     woken: deque[tuple[str, str]] = field(default_factory=deque)
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -117,6 +121,73 @@ class Stage:
         assert len(found) == 1, found
         return found[0]
 
+    def reactions(self, comment_id: int) -> list[str]:
+        path = f"/repos/{self.repository}/issues/comments/{comment_id}/reactions"
+        return [str(each["content"]) for each in self.get(path)]
+
+    def get(self, path: str) -> list[dict[str, object]]:
+        """Any list of the hub's, as the owner sees it."""
+        token = self.driver._authorization(self.owner)
+        response = self.driver._send("GET", path, token, None)
+        return list(response.json())
+
+    def delete_bot_comments(self, number: int) -> None:
+        for comment in self.driver.comments(self.repository, number):
+            path = f"/repos/{self.repository}/issues/comments/{comment['id']}"
+            self.driver._send("DELETE", path, self.driver._authorization(self.owner), None)
+
+    def move_to(self, repository: str, repository_id: int) -> None:
+        self.repository, self.repository_id = repository, repository_id
+
+    def label_later(self, number: int) -> None:
+        """Set the label in another second than the last one: GitHub tells times in seconds."""
+        with self.database.begin() as connection:
+            connection.execute(jobs.update().values(created_at=jobs.c.created_at - 5))
+        self.label(number)
+
+    def commits(self, pull_number: int) -> int:
+        return len(self.get(f"/repos/{self.repository}/pulls/{pull_number}/commits"))
+
+    def branch(self, name: str) -> str | None:
+        """The commit that a branch points at."""
+        path = f"/repos/{self.repository}/branches/{name}"
+        try:
+            found = self.driver.as_user(self.owner, "GET", path, {})
+        except DriverError:
+            return None
+        return str(found["commit"]["sha"])  # type: ignore[index, call-overload]
+
+    def run_out_leases(self) -> None:
+        """As if the time of every lease and claim had passed."""
+        with self.database.begin() as connection:
+            connection.execute(jobs.update().values(lease_until=0.0))
+            connection.execute(deliveries.update().values(claimed_until=0.0))
+
+    def forget_waiting(self) -> None:
+        """As if the time that jobs and installations have to wait had passed."""
+        with self.database.begin() as connection:
+            connection.execute(bookmarks.delete())
+
+    def forget_the_end(self, job_id: str) -> None:
+        """As if the worker had died just before it wrote the end of the job down."""
+        with self.database.begin() as connection:
+            change = jobs.update().where(jobs.c.job_id == job_id)
+            connection.execute(change.values(state=JobState.FINISHED.value, url=None))
+
+    def own_deliveries(self) -> list[DeliveryDocument]:
+        """The deliveries of this stage; the hub remembers those of others too."""
+        with self.database.connect() as connection:
+            ours = set(connection.execute(sa.select(deliveries.c.delivery_id)).scalars())
+        return [each for each in self.driver.deliveries() if each.guid in ours]
+
+    def inbox_states(self) -> list[str]:
+        with self.database.connect() as connection:
+            return list(connection.execute(sa.select(deliveries.c.state)).scalars())
+
+    def inbox_reasons(self) -> list[str | None]:
+        with self.database.connect() as connection:
+            return list(connection.execute(sa.select(deliveries.c.reason)).scalars())
+
     def latest(self, number: int) -> StoredJob:
         found = self.desk.store.latest(self.repository_id, number)
         assert found is not None
@@ -140,10 +211,3 @@ def serving(settings: BotSettings) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
-
-
-def make_tables(url: str) -> None:
-    engine = connect(url)
-    migrate(engine)
-    metadata.create_all(engine)
-    engine.dispose()
