@@ -148,7 +148,7 @@ class Workspace:
     def commit(self, base: str, patch: str, message: str, signature: Signature) -> str:
         """Commit `patch` on top of `base`, in an index only; the same input gives the same id."""
         self._run("read-tree", base, index="patched")
-        options = ("--cached", "--whitespace=nowarn", "--allow-empty", "-")
+        options = ("--cached", "--whitespace=nowarn", "-")
         self._run("apply", *options, index="patched", stdin=patch.encode())
         tree = self._run("write-tree", index="patched").decode().strip()
         made = self._run(

@@ -11,7 +11,6 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateTable
 
 from bot.errors import InboxUnavailableError
 
@@ -190,15 +189,10 @@ class Inbox:
 
 
 class Bookmarks:
-    """Small notes by name: cursors of the sweeps, pauses of installations, last words on a job.
-
-    The table is made here where the migrations have not made it: it holds nothing to migrate.
-    """
+    """Small notes by name: cursors of the sweeps, pauses of installations, last words on a job."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        with engine.begin() as connection:
-            connection.execute(CreateTable(bookmarks, if_not_exists=True))
 
     def get(self, name: str) -> str | None:
         """The note of this name, or None."""

@@ -115,6 +115,12 @@ class BotSettings(BaseSettings):
     jobs_per_issue: int = Field(
         default=20, ge=1, le=1000, description="How many jobs one issue may start, ever."
     )
+    lease_s: float = Field(
+        default=300.0,
+        ge=1,
+        description="After a crash another worker continues a step so soon; one that takes longer "
+        "may run twice, safely.",
+    )
     max_body_bytes: int = Field(
         default=25 * 1024**2, ge=1024, description="Larger webhook bodies are answered 413."
     )
@@ -210,6 +216,8 @@ def normal_key(given: str) -> str:
 
 
 def _decoded(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty; give PEM text, base64 of it, or a path")
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError) as error:
