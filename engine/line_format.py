@@ -1,7 +1,8 @@
 """The line edit: how the embedded model reads a function and writes its repair down.
 
-A prompt is `<issue>..<code><L0>line<L1>line..<prev><L4>..<edit>`, a completion `<L4>new text`,
-`<L4><L6>new text` for a range, and an empty body deletes. Text from repositories is untrusted: a
+A prompt is `<issue>..<code><L0>line<L0><L1>line<L1>..<prev><L4>..<edit>`, a completion `<L4>new
+text`, `<L4><L6>new text` for a range, and an empty body deletes. Each line stands between its
+numbers: the first is where copying starts, at the second a causal model has read the line. Text from repositories is untrusted: a
 special token that stands in it literally is escaped on the way in and restored on the way out.
 Blank lines and the docstring are numbered but not shown: they cost tokens and hold no bug.
 """
@@ -85,7 +86,9 @@ def render_prompt(source: str, *, issue: str, previous: Sequence[str]) -> str:
         raise ValueError(msg)
     told = neutralise(" ".join(issue.split())[:MAX_ISSUE_CHARS])
     hidden = hidden_lines(source)
-    code = "".join(f"<L{k}>{neutralise(line)}" for k, line in enumerate(lines) if k not in hidden)
+    code = "".join(
+        f"<L{k}>{neutralise(line)}<L{k}>" for k, line in enumerate(lines) if k not in hidden
+    )
     tried = "".join(f"<prev>{edit}" for edit in previous)
     return f"<issue>{told}<code>{code}{tried}<edit>"
 

@@ -5,6 +5,7 @@ name or a normalised syntax tree with a benchmark stays out; packages, not funct
 """
 
 import ast
+import builtins
 import copy
 import hashlib
 import json
@@ -257,7 +258,7 @@ _COMPUTING = (
 
 
 def weight_of(node: FunctionNode) -> float:
-    """How often to draw a function: computing ones often, boilerplate and methods seldom."""
+    """How often to draw a function: self-contained, computing ones often, boilerplate seldom."""
     items = list(ast.walk(node))
     computing = sum(isinstance(item, _COMPUTING) for item in items)
     loops = any(isinstance(item, ast.For | ast.While | ast.comprehension) for item in items)
@@ -265,7 +266,17 @@ def weight_of(node: FunctionNode) -> float:
     method = bool(node.args.args) and node.args.args[0].arg in {"self", "cls"}
     density = min(1.0, 12.0 * computing / len(items))
     shape = (1.5 if loops else 1.0) * (1.2 if returns else 0.6) * (0.3 if method else 1.0)
-    return (0.03 + density**2) * shape
+    return (0.03 + density**2) * shape / (1 + foreign_symbols(items)) ** 1.5
+
+
+def foreign_symbols(items: Sequence[ast.AST]) -> int:
+    """How many names and attributes of a function neither it nor Python itself defines."""
+    stored = {n.id for n in items if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    own = stored | {n.arg for n in items if isinstance(n, ast.arg)} | set(dir(builtins))
+    names = {n.id for n in items if isinstance(n, ast.Name)} - own
+    attributes = {n.attr for n in items if isinstance(n, ast.Attribute)}
+    known = {name for kind in (str, list, dict, set, int, bytes) for name in dir(kind)}
+    return len(names) + len(attributes - known)
 
 
 def load_exclusions(paths: Sequence[Path]) -> Exclusions:

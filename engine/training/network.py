@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CONTEXT_TOKENS = 2048
 LINE_LOSS = 0.5
-LINE_TOKEN_WEIGHT = 4.0
+LINE_TOKEN_WEIGHT = 8.0
 """A repair's first token says which line, which is the hard part; the others are mostly copied."""
 
 
@@ -32,8 +32,9 @@ class Shape:
 def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCausalLM":
     """A Qwen2 model with random weights, and while it is trained a head that scores lines.
 
-    The head, `suspicion`, reads the state at each line's last token and says how likely that line
-    is the one to repair: dense supervision for finding the bug. It is not exported.
+    The head, `suspicion`, reads a middle layer's state at each line's closing number and says how
+    likely that line is the one to repair, so that the layers above it can look the answer up. It is
+    not exported.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -115,10 +116,11 @@ def _losses(
 ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
     """Mean cross-entropy over repair tokens, over lines to choose, over code tokens: scalars."""
     import torch
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import cross_entropy, rms_norm
 
     ids = torch.from_numpy(batch.ids).long()
-    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    out = model.model(input_ids=ids[:, :-1], use_cache=False, output_hidden_states=True)
+    hidden = out.last_hidden_state
     targets = ids[:, 1:]
     is_edit, is_code = _masks(batch, targets.shape[1])
     is_first = torch.zeros_like(is_edit)
@@ -128,7 +130,8 @@ def _losses(
     )
     weights = 1.0 + (LINE_TOKEN_WEIGHT - 1.0) * is_first[is_edit]
     repair = (repair * weights).sum() / weights.sum()
-    scores = model.get_submodule("suspicion")(hidden)[..., 0]
+    middle = out.hidden_states[2 * len(out.hidden_states) // 3]
+    scores = model.get_submodule("suspicion")(rms_norm(middle, middle.shape[-1:]))[..., 0]
     line = line_loss(scores.float(), batch, ids)
     if not with_code:
         return repair, line, torch.zeros(())
@@ -138,21 +141,20 @@ def _losses(
 def line_loss(scores: "torch.Tensor", batch: Batch, ids: "torch.Tensor") -> "torch.Tensor":
     """Cross-entropy of choosing the line to repair among the lines shown, a scalar.
 
-    `scores` has shape (rows, tokens - 1); a line's score stands at its last token, before the next
-    line's number or the code's end.
+    `scores` has shape (rows, tokens - 1); a line's score stands at its closing number.
     """
     import torch
 
-    at = torch.arange(1, ids.shape[1])[None]
+    at = torch.arange(ids.shape[1] - 1)[None]
     code_ends, starts = (torch.from_numpy(a).long() for a in (batch.code_ends, batch.edit_starts))
     first, last = batch.line_ids
     is_line = (ids >= first) & (ids <= last)
-    numbers = torch.where(is_line, ids, 0).cummax(1).values[:, :-1]
-    ends = (is_line[:, 1:] & (at < code_ends[:, None])) | (at == code_ends[:, None])
-    ends &= numbers >= first
+    numbers = torch.where(is_line, ids, 0).cummax(1).values
+    ends = is_line[:, :-1] & (at < code_ends[:, None])
+    ends[:, 1:] &= numbers[:, :-2] == ids[:, 1:-1]
     wanted = ids.gather(1, starts[:, None])
     masked = scores.masked_fill(~ends, float("-inf"))
-    chosen = torch.where(ends & (numbers == wanted), scores, 0.0).sum(1)
+    chosen = torch.where(ends & (ids[:, :-1] == wanted), scores, 0.0).sum(1)
     return (masked.logsumexp(1) - chosen).mean()
 
 

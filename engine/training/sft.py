@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 WARM_UP = 0.02
-DECAY_FROM = 0.6
+DECAY_FROM = 0.3
 TOKENIZER_FUNCTIONS = 40_000
 CHECKPOINT = "checkpoint.pt"
 

@@ -27,8 +27,8 @@ hostile = st.lists(st.one_of(tokens, line), max_size=6).map("".join)
 def test_a_prompt_numbers_every_line_and_ends_where_the_model_goes_on():
     prompt = render_prompt(SOURCE, issue="adds wrongly", previous=["<L2>    return a"])
     assert prompt == (
-        "<issue>adds wrongly<code><L0>def add(a, b):<L1>    total = a - b<L2>    return total"
-        "<prev><L2>    return a<edit>"
+        "<issue>adds wrongly<code><L0>def add(a, b):<L0><L1>    total = a - b<L1>"
+        "<L2>    return total<L2><prev><L2>    return a<edit>"
     )
 
 
@@ -37,12 +37,12 @@ def test_blank_lines_and_the_docstring_are_numbered_but_not_shown():
     assert hidden_lines(source) == {1, 2, 3, 4, 5}
     assert (
         render_prompt(source, issue="", previous=())
-        == "<issue><code><L0>def f(x):<L6>    return x<edit>"
+        == "<issue><code><L0>def f(x):<L0><L6>    return x<L6><edit>"
     )
 
 
 def test_text_that_is_no_python_still_becomes_a_prompt():
-    assert render_prompt("while (", issue="", previous=()) == "<issue><code><L0>while (<edit>"
+    assert render_prompt("while (", issue="", previous=()) == "<issue><code><L0>while (<L0><edit>"
 
 
 def test_a_source_with_too_many_lines_is_refused():

@@ -52,8 +52,8 @@ def test_batches_hold_every_example_once_within_the_token_budget(functions, tmp_
 
 
 def test_the_schedule_warms_up_stays_and_ends_at_zero():
-    assert lr_scale(0.0) < lr_scale(0.01) < lr_scale(0.3) == 1.0
-    assert lr_scale(0.59) == 1.0 > lr_scale(0.9) > lr_scale(1.0) == 0.0
+    assert lr_scale(0.0) < lr_scale(0.01) < lr_scale(0.25) == 1.0
+    assert lr_scale(0.29) == 1.0 > lr_scale(0.9) > lr_scale(1.0) == 0.0
     assert (code_scale(0.0), code_scale(0.25), code_scale(0.5), code_scale(1.0)) == (
         1.0,
         0.5,
