@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 OWNER = f"bot-{uuid.uuid4()}"
 CLAIM_S = 300.0
-LEASE_S = 300.0
-"""After a crash somebody else continues so soon; a step that takes longer may run twice, safely."""
 LOOK_S = 0.5
 WAKE_S = 10.0
 SWEEP_S = 300.0
@@ -187,7 +185,7 @@ class Desk:
         stored = self.store.get(job_id)
         if stored is None or stored.state is not state or self._waits(stored):
             return
-        if not self.store.lease(job_id, OWNER, LEASE_S):
+        if not self.store.lease(job_id, OWNER, self._configured.lease_s):
             return
         with logs.logged_as(job_id=job_id, delivery_id=stored.job.delivery_id):
             try:

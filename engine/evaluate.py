@@ -2,9 +2,11 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from engine.candidate import Candidate, Scored, Span
 from engine.contract import Document
+from engine.leases import kept
 from engine.reproduction import FILE_NAME
 from engine.reward import tests_reward
 from engine.store import CandidateState, JobStore, StoredCandidate
@@ -16,7 +18,6 @@ from sandbox.runner import run_tests
 logger = logging.getLogger(__name__)
 
 MAX_FEEDBACK_CHARS = 2_000
-CANDIDATE_LEASE_S = 120.0
 
 
 class Verdict(Document):
@@ -42,6 +43,7 @@ class Bench:
     sandbox: Sandbox
     baseline: Baseline
     limits: Limits
+    lease_s: float = 60.0
 
 
 def try_patch(bench: Bench, patch: Patch) -> Verdict:
@@ -129,11 +131,12 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
     Raises:
         SandboxError: the sandbox failed; the lease runs out and the candidate is tested again.
     """
-    seconds = 3 * bench.limits.wall_clock_s + CANDIDATE_LEASE_S
-    row = store.lease_candidate(job_id, *slot, owner, seconds)
+    row = store.lease_candidate(job_id, *slot, owner, bench.lease_s)
     if row is None or row.patch is None:
         return False
-    verdict = try_patch(bench, Patch(row.patch))
+    renew = partial(store.renew_candidate, job_id, *slot, owner, bench.lease_s)
+    with kept(renew, bench.lease_s):
+        verdict = try_patch(bench, Patch(row.patch))
     note = note_for(bench.baseline, verdict)
     logger.info("candidate %d/%d: %s", *slot, note)
     store.tested(job_id, *slot, verdict.model_dump_json(), note)

@@ -44,8 +44,8 @@ from sandbox.settings import SandboxSettings
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
-RETEST_S = 30.0
-"""After this long without any verdict, candidates are handed out again: a message may be lost."""
+RETEST_S = 5.0
+"""So often candidates that wait are handed out again: a message or a tester may be lost."""
 MAX_LISTED_TESTS = 2_000
 BASELINE = "baseline"
 

@@ -270,6 +270,22 @@ class JobStore:
             row = connection.execute(sa.select(candidates).where(*where)).mappings().one()
             return _candidate(row)
 
+    def renew_candidate(
+        self, job_id: str, iteration: int, sample: int, owner: str, seconds: float
+    ) -> bool:
+        """Keep a candidate's lease; False when it was lost to another worker."""
+        change = (
+            candidates.update()
+            .where(
+                candidates.c.job_id == job_id,
+                candidates.c.iteration == iteration,
+                candidates.c.sample == sample,
+                candidates.c.lease_owner == owner,
+            )
+            .values(lease_until=time.time() + seconds)
+        )
+        return self._changed(change)
+
     def tested(self, job_id: str, iteration: int, sample: int, report: str, note: str) -> None:
         """Write a candidate's test report down; the first report stays."""
         self._changed(

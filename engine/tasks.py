@@ -8,10 +8,8 @@ import logging
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +20,7 @@ from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Sele
 from engine.errors import EngineError
 from engine.evaluate import Bench
 from engine.evaluate import evaluate as evaluate_candidate
+from engine.leases import kept
 from engine.logs import logged_as, set_up
 from engine.models.base import Model
 from engine.pipeline import BASELINE, Engine
@@ -70,7 +69,8 @@ def repair(job_id: str) -> None:
             stored = store.get(job_id)
             if stored is None or stored.state is not JobState.READY or stored.request is None:
                 return
-            with _heartbeat(store, job_id, owner) as lost:
+            renew = partial(store.renew, job_id, owner, settings.lease_s)
+            with kept(renew, settings.lease_s) as lost:
                 outcome = _outcome(stored, stored.request, lost)
             if outcome is not None:
                 store.finish(job_id, outcome)
@@ -148,7 +148,7 @@ def evaluate(job_id: str, iteration: int, sample: int) -> None:
         try:
             _make_sure_of_image(stored.request, baseline)
             limits = replace(SandboxSettings().limits(), wall_clock_s=baseline.wall_clock_s)
-            bench = Bench(_sandbox(), baseline, limits)
+            bench = Bench(_sandbox(), baseline, limits, settings.lease_s)
             evaluate_candidate(store, bench, job_id, (iteration, sample), _owner())
         except Exception:
             logger.exception("candidate %d/%d could not be tested", iteration, sample)
@@ -162,26 +162,6 @@ def _make_sure_of_image(request: RepairRequest, baseline: Baseline) -> None:
         ref = request.snapshot
         snapshot.unpack(settings.snapshot_dir, ref.key, ref.sha256, Path(folder))
         prepare(_sandbox(), Path(folder), test_command=baseline.command, settings=SandboxSettings())
-
-
-@contextmanager
-def _heartbeat(store: JobStore, job_id: str, owner: str) -> Iterator[threading.Event]:
-    """Renew the lease until the block ends; the event is set when it was lost."""
-    lost, done = threading.Event(), threading.Event()
-
-    def beat() -> None:
-        while not done.wait(settings.lease_s / 3):
-            if not store.renew(job_id, owner, settings.lease_s):
-                lost.set()
-                return
-
-    thread = threading.Thread(target=beat, name=f"lease-{job_id}", daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        done.set()
-        thread.join()
 
 
 def _owner() -> str:

@@ -49,12 +49,12 @@ class Part:
 
 
 class Stack:
-    """The running system. `engine_env` adds to what the engine's worker is told."""
+    """The running system. `extra_env` adds settings; each side is given its own only."""
 
     hub: Credentials
 
     def __init__(
-        self, folder: Path, sandbox: str, engine_env: Mapping[str, str], *, record: bool = False
+        self, folder: Path, sandbox: str, extra_env: Mapping[str, str], *, record: bool = False
     ) -> None:
         self.folder = folder
         self.parts: dict[str, Part] = {}
@@ -64,11 +64,12 @@ class Stack:
         shared = _shared_settings(folder)
         self.database_url = shared["DATABASE_URL"]
         self._record = record
-        self._bot_env = _prefixed("BOT", shared)
+        bot, engine = (_of_side(side, extra_env) for side in ("BOT", "ENGINE"))
+        self._bot_env = {**_prefixed("BOT", shared), **bot}
         self._engine_env = {
             **_prefixed("ENGINE", shared),
             "EVOSCALE_SANDBOX_KIND": sandbox,
-            **engine_env,
+            **engine,
         }
 
     def _start_hub(self) -> Credentials:
@@ -149,14 +150,14 @@ class Stack:
 
 @contextmanager
 def running(
-    folder: Path, sandbox: str, engine_env: Mapping[str, str], *, record: bool = False
+    folder: Path, sandbox: str, extra_env: Mapping[str, str], *, record: bool = False
 ) -> Iterator[Stack]:
     """Start everything below `folder`; at the end, however it comes, nothing is left running.
 
     Raises:
         StackFailedError: a part did not come up.
     """
-    stack = Stack(folder, sandbox, engine_env, record=record)
+    stack = Stack(folder, sandbox, extra_env, record=record)
     try:
         stack.start_all()
         yield stack
@@ -175,6 +176,10 @@ def _shared_settings(folder: Path) -> dict[str, str]:
 
 def _prefixed(side: str, settings: Mapping[str, str]) -> dict[str, str]:
     return {f"EVOSCALE_{side}_{name}": value for name, value in settings.items()}
+
+
+def _of_side(side: str, env: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in env.items() if k.startswith(f"EVOSCALE_{side}_")}
 
 
 def _bot_settings(app: Credentials, web_url: str) -> dict[str, str]:

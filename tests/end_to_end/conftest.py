@@ -1,0 +1,32 @@
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from bot.demo.stack import running
+from tests.end_to_end.stories import Story, write_script
+from tests.openapi.fixtures import openapi_referee
+
+__all__ = ["openapi_referee"]
+
+SOON = {"EVOSCALE_ENGINE_LEASE_S": "2"}
+
+
+@pytest.fixture
+def play(tmp_path) -> Iterator[Callable[..., Story]]:
+    """Start a stack whose model follows a script; everything ends with the test."""
+    with ExitStack() as open_things:
+
+        def start(
+            script: Sequence[Sequence[str]] = (), sandbox: str = "bubblewrap", **env: str
+        ) -> Story:
+            told = write_script(tmp_path / "script.json", script) if script else {}
+            folder = tmp_path / "stack"
+            stack = open_things.enter_context(
+                running(folder, sandbox, {**SOON, **told, **env}, record=True)
+            )
+            story = Story(stack)
+            open_things.callback(story.close)
+            return story
+
+        yield start

@@ -1,0 +1,89 @@
+"""The whole system as real processes, and a person who uses it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from bot.demo.stack import Stack
+from bot.fakehub.driver import FakehubDriver
+from engine.contract import Patched
+from engine.store import JobState, JobStore, StoredJob, connect
+from tests.engine import projects
+
+OWNER, PERSON, STRANGER = "octo", "ada", "eve"
+REPOSITORY = f"{OWNER}/receipts"
+MARKER = "<!-- evoscale:status"
+LIMIT_S = 60.0
+POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+class Story:
+    """A running stack, its hub's people, and the jobs as they lie in the database."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.driver = FakehubDriver(stack.hub.base_url, stack.hub.admin_token)
+        self.database = connect(stack.database_url)
+        self.store = JobStore(self.database)
+
+    def close(self) -> None:
+        self.driver.close()
+        self.database.dispose()
+
+    def begin(self, project: Path, name: str = "receipts") -> None:
+        for login in (OWNER, PERSON, STRANGER):
+            self.driver.create_user(login)
+        self.driver.create_repository(OWNER, name, project)
+        self.driver.set_role(f"{OWNER}/{name}", PERSON, "write")
+        self.driver.install(OWNER, [name])
+
+    def open_issue(self, body: str = projects.ISSUE_BODY) -> int:
+        return self.driver.open_issue(REPOSITORY, projects.ISSUE_TITLE, body, as_user=PERSON)
+
+    def until(self, what: str, look: Callable[[], T | None]) -> T:
+        """Wait for something that must happen; a part of the stack that ended says so at once."""
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            found = look()
+            if found:
+                return found
+            self.stack.check()
+            time.sleep(POLL_S)
+        raise AssertionError(f"{what} did not happen within {LIMIT_S:.0f} s\n{self.logs()}")
+
+    def done(self, jobs: int = 1) -> StoredJob:
+        """The newest job, once as many as wanted are through."""
+
+        def look() -> StoredJob | None:
+            recent = self.store.recent(10)
+            finished = [job for job in recent if job.state is JobState.DONE]
+            return recent[0] if len(finished) >= jobs else None
+
+        return self.until(f"{jobs} finished jobs", look)
+
+    def logs(self) -> str:
+        folder = self.stack.folder / "logs"
+        return "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in folder.iterdir())
+
+    def status_comments(self, number: int) -> list[str]:
+        bodies = [str(c["body"]) for c in self.driver.comments(REPOSITORY, number)]
+        return [body for body in bodies if MARKER in body]
+
+    def assert_ended_once(self, number: int) -> None:
+        """One job, one branch, one pull request with one commit, one status comment in a final state."""
+        job = self.done()
+        assert len(self.store.recent(10)) == 1
+        assert isinstance(job.outcome, Patched), job.outcome
+        (pull,) = self.driver.pulls(REPOSITORY)
+        (comment,) = self.status_comments(number)
+        assert str(pull["html_url"]) in comment
+
+
+def write_script(path: Path, script: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Have the engine's worker say what stands in a script."""
+    path.write_text(json.dumps(script))
+    return {"EVOSCALE_ENGINE_MODEL": "scripted", "EVOSCALE_ENGINE_MODEL_NAME": str(path)}
