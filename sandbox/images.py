@@ -73,10 +73,7 @@ def prepare(
     if built:
         _ensure(sandbox, environment, None, dependencies)
         _ensure(sandbox, image, environment, source, checkout)
-    limits = Limits(
-        settings.build_wall_clock_s, settings.memory_bytes, settings.cpus, settings.pids
-    )
-    command = _accepted(sandbox, image, recipe.commands(checkout, test_command), limits)
+    command = _accepted(sandbox, image, recipe.commands(checkout, test_command), settings.limits())
     return Environment(image, command, f"{command.runner}: {command.reason}", built)
 
 

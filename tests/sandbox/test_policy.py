@@ -1,0 +1,134 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.contract import Patch
+from sandbox.policy import PATCH_CHARS, check_patch
+
+
+def change(path: str, line: str = "x = 1") -> Patch:
+    return Patch(f"--- a/{path}\n+++ b/{path}\n@@ -1,1 +1,1 @@\n-old\n+{line}\n")
+
+
+def new(path: str, line: str = "x = 1") -> Patch:
+    return Patch(
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,1 @@\n+{line}\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["src/calc.py", "a.py", "docs/index.rst", "django/testing.py", "contest.py", "latest.py"])
+def test_product_code_may_be_changed(path: str) -> None:
+    assert check_patch(change(path)) is None
+    assert check_patch(new(path)) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x.py", "a/../../x.py", "/etc/passwd", ".git/config", "a/.git/hooks/x", ".GIT/config",
+        "tests/test_x.py", "test/x.py", "src/test_x.py", "x_test.py", "conftest.py", "a/conftest.py",
+        "pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "noxfile.py", ".coveragerc", "sitecustomize.py",
+        "usercustomize.py", "evil.pth", "x.egg-info/entry_points.txt", "x.dist-info/METADATA",
+        ".github/workflows/ci.yml", ".gitlab-ci.yml", ".gitattributes", ".gitmodules", "a\\b.py", "a//b.py",
+    ],
+)  # fmt: skip
+def test_what_could_change_the_judge_is_refused_by_name(path: str) -> None:
+    for patch in (change(path), new(path)):
+        reason = check_patch(patch)
+        assert reason is not None
+        assert repr(path) in reason
+
+
+@pytest.mark.parametrize("path", ["pytest.py", "src/pytest.py", "_pytest/__init__.py", "json.py", "src/random/__init__.py", "pluggy.py"])
+def test_a_new_module_may_not_stand_in_for_a_known_one(path: str) -> None:
+    reason = check_patch(new(path))
+    assert reason is not None
+    assert "in place of" in reason
+
+
+def test_an_old_module_with_a_known_name_may_be_changed() -> None:
+    assert check_patch(change("src/packaging/version.py")) is None
+    assert check_patch(new("src/packaging/fresh.py")) is None
+    assert check_patch(change("dataclasses.py")) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pytest", "from _pytest import runner", "import unittest.runner", "os._exit(0)", "sys.settrace(f)",
+        'os.environ["PYTEST_CURRENT_TEST"]', "gc.get_objects()", "import atexit", "open('/tmp/evoscale/report.xml')",
+    ],
+)  # fmt: skip
+def test_code_that_reaches_for_the_judge_is_refused(line: str) -> None:
+    reason = check_patch(change("calc.py", line))
+    assert reason is not None
+    assert "'calc.py'" in reason
+
+
+def test_prose_may_speak_of_the_judge() -> None:
+    assert check_patch(change("README.md", "run pytest")) is None
+
+
+def test_removing_such_code_is_fine() -> None:
+    assert check_patch(Patch("--- a/c.py\n+++ b/c.py\n@@ -1,2 +1,1 @@\n-import pytest\n kept\n")) is None
+
+
+@pytest.mark.parametrize("mode", ["120000", "160000", "040000", "100600"])
+def test_only_plain_files_may_be_made(mode: str) -> None:
+    patch = Patch(f"diff --git a/x b/x\nnew file mode {mode}\n--- /dev/null\n+++ b/x\n@@ -0,0 +1,1 @@\n+/etc/passwd\n")
+    reason = check_patch(patch)
+    assert reason is not None
+    assert mode in reason
+    changed = Patch(f"diff --git a/x b/x\nold mode 100644\nnew mode {mode}\n")
+    assert check_patch(changed) is not None
+
+
+def test_a_rename_onto_a_test_is_refused() -> None:
+    patch = Patch("diff --git a/x.py b/tests/x.py\nsimilarity index 100%\nrename from x.py\nrename to tests/x.py\n")
+    assert check_patch(patch) == "'tests/x.py' is a test"
+    away = Patch("diff --git a/tests/x.py b/x.py\nsimilarity index 100%\nrename from tests/x.py\nrename to x.py\n")
+    assert check_patch(away) == "'tests/x.py' is a test"
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "", "hello", "--- a/x\n+++ b/x\n", "diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "x\0y",
+        "diff --git a/x b/x\nindex 1..2\nBinary files a/x and b/x differ\n", "x" * (PATCH_CHARS + 1),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_diff_is_refused(patch: str) -> None:
+    assert check_patch(Patch(patch)) is not None
+
+
+def test_protection_can_be_lifted_but_walls_cannot() -> None:
+    assert check_patch(change("tests/test_x.py", "import pytest"), allowed=["tests/*"]) is None
+    assert check_patch(change("tests/test_x.py"), allowed=["docs/*"]) is not None
+    assert check_patch(change("../x.py"), allowed=["*"]) is not None
+    assert check_patch(change(".git/config"), allowed=["*"]) is not None
+
+
+@given(st.text(max_size=400))
+def test_no_text_makes_it_raise(text: str) -> None:
+    assert check_patch(Patch(text)) is not None
+
+
+PIECES = st.sampled_from(
+    ["diff --git a/x b/x\n", "--- a/x\n", "+++ b/x\n", "--- /dev/null\n", "@@ -1 +1 @@\n", "+a\n", "-b\n", " c\n",
+     "rename from x\n", "rename to ../y\n", "new file mode 120000\n", "+++ b/../x\n", "\\ No newline\n", "\n", "\r"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=12))
+def test_no_pile_of_diff_lines_makes_it_raise_or_lets_a_path_out(pieces: list[str]) -> None:
+    patch = "".join(pieces)
+    if check_patch(Patch(patch)) is None:
+        assert "../" not in patch.replace("+../", "")
+
+
+@given(st.text(alphabet=string.ascii_lowercase + "./", min_size=1, max_size=20))
+def test_no_path_with_dots_gets_out(path: str) -> None:
+    if ".." in path.split("/") or path.startswith("/"):
+        assert check_patch(change(path)) is not None
