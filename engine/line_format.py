@@ -2,9 +2,10 @@
 
 A prompt is `<issue>..<code><L0>line<L0><L1>line<L1>..<prev><L4>..<edit>`, a completion `<L4>new
 text`, `<L4><L6>new text` for a range, and an empty body deletes. Each line stands between its
-numbers: the first is where copying starts, at the second a causal model has read the line. Text from repositories is untrusted: a
-special token that stands in it literally is escaped on the way in and restored on the way out.
-Blank lines and the docstring are numbered but not shown: they cost tokens and hold no bug.
+numbers: the first is where copying starts, at the second a causal model has read the line. Text
+from repositories is untrusted: a special token that stands in it literally is escaped on the way in
+and restored on the way out. Blank lines and the docstring are numbered but not shown: they cost
+tokens and hold no bug.
 """
 
 import ast
