@@ -65,6 +65,7 @@ class IssueData(Seen):
     labels: tuple[LabelRef, ...] = ()
     pull_request: PullRequestMark | None = None
     updated_at: datetime | None = None
+    repository_url: str = ""
 
     def has_label(self, name: str) -> bool:
         """Whether the label is on it; GitHub's labels ignore case."""

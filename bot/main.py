@@ -1,6 +1,6 @@
 """Puts the web process together: `uvicorn --factory bot.main:app`.
 
-It holds the webhook secret and the database's address, and calls nobody else.
+It holds the webhook secret and the database's address, not the App's key, and calls nobody else.
 """
 
 from fastapi import FastAPI
@@ -9,19 +9,19 @@ from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
 
 from bot import pages, settings, webhook
 from bot.inbox import Inbox
-from bot.settings import BotSettings
+from bot.settings import WebSettings
 from engine import logs
 from engine.store import JobStore, connect, migrate
 
 
 def app() -> FastAPI:
     """Build the web process from the environment's settings."""
-    configured = settings.load()
+    configured = settings.load_web()
     logs.set_up(configured.log_style)
     return build(configured)
 
 
-def build(configured: BotSettings) -> FastAPI:
+def build(configured: WebSettings) -> FastAPI:
     """Build the web process from given settings."""
     engine = connect(configured.database_url)
     migrate(engine)

@@ -5,7 +5,7 @@ import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -30,8 +30,8 @@ CHILD_VARIABLES = (
 )
 
 
-class BotSettings(BaseSettings):
-    """Read once, in the composition files, and passed on in pieces.
+class WebSettings(BaseSettings):
+    """What the web process needs: no key, so a hole in the receiver gives nothing away.
 
     A secret `x` may also be given as a file, by `EVOSCALE_BOT_X_FILE` or in `/run/secrets`.
     """
@@ -40,14 +40,6 @@ class BotSettings(BaseSettings):
         env_prefix="EVOSCALE_BOT_", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    app_id: int = Field(gt=0, description="The GitHub App's id, from its settings page.")
-    private_key: SecretStr = Field(
-        description="The app's private key: PEM text, the same with literal \\n or in base64, "
-        "or the path of the .pem file."
-    )
-    private_key_file: Path | None = Field(
-        default=None, description="A file that holds private_key, for Kubernetes secrets."
-    )
     webhook_secret: SecretStr = Field(
         description="The secret that GitHub signs webhooks with; 16 characters or more."
     )
@@ -60,15 +52,64 @@ class BotSettings(BaseSettings):
     previous_webhook_secret_file: Path | None = Field(
         default=None, description="A file that holds previous_webhook_secret."
     )
+    database_url: str = Field(
+        default="sqlite:///evoscale.sqlite3",
+        description="Where deliveries and jobs lie: SQLite on one machine, else PostgreSQL.",
+    )
+    list_jobs: bool = Field(
+        default=False,
+        description="Serve the list of all jobs at /jobs. A job's own page is reachable only by "
+        "its unguessable address; the list shows all titles to whoever reaches the server.",
+    )
+    max_body_bytes: int = Field(
+        default=25 * 1024**2, ge=1024, description="Larger webhook bodies are answered 413."
+    )
+    log_style: Literal["plain", "json"] = Field(
+        default="plain", description="Log lines for people, or one JSON object a line."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in FROM_FILES:
+            path = values.get(f"{name}_file")
+            if path and not values.get(name):
+                values[name] = _text_of(Path(str(path)), name)
+        return values
+
+    @field_validator("webhook_secret", "previous_webhook_secret")
+    @classmethod
+    def _strong(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is None:
+            return None
+        secret = given.get_secret_value()
+        if len(secret) < MIN_SECRET or secret.casefold() in REFUSED_SECRETS:
+            raise ValueError(f"it must have {MIN_SECRET} characters or more; make one up at random")
+        return given
+
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """The webhook secrets to accept, the current one first."""
+        previous = self.previous_webhook_secret
+        return (self.webhook_secret, previous) if previous else (self.webhook_secret,)
+
+
+class BotSettings(WebSettings):
+    """What the bot worker needs: all of it. Read once, in the composition files."""
+
+    app_id: int = Field(gt=0, description="The GitHub App's id, from its settings page.")
+    private_key: SecretStr = Field(
+        description="The app's private key: PEM text, the same with literal \\n or in base64, "
+        "or the path of the .pem file."
+    )
+    private_key_file: Path | None = Field(
+        default=None, description="A file that holds private_key, for Kubernetes secrets."
+    )
     label: str = Field(
         default="evoscale", min_length=1, max_length=50, description="The label that starts a job."
     )
     allow_triage: bool = Field(
         default=False, description="Let people with the triage role start jobs; else write."
-    )
-    database_url: str = Field(
-        default="sqlite:///evoscale.sqlite3",
-        description="Where deliveries and jobs lie: SQLite on one machine, else PostgreSQL.",
     )
     broker_url: str = Field(
         default="filesystem://",
@@ -97,11 +138,6 @@ class BotSettings(BaseSettings):
         default="",
         description="Where people reach the run pages, for links in comments; empty for no links.",
     )
-    list_jobs: bool = Field(
-        default=False,
-        description="Serve the list of all jobs at /jobs. A job's own page is reachable only by "
-        "its unguessable address; the list shows all titles to whoever reaches the server.",
-    )
     iterations: int = Field(
         default=4, ge=1, le=20, description="Iterations of a job that asks for none itself."
     )
@@ -116,41 +152,16 @@ class BotSettings(BaseSettings):
         default=20, ge=1, le=1000, description="How many jobs one issue may start, ever."
     )
     lease_s: float = Field(
-        default=300.0,
+        default=120.0,
         ge=1,
         description="After a crash another worker continues a step so soon; one that takes longer "
         "may run twice, safely.",
     )
-    max_body_bytes: int = Field(
-        default=25 * 1024**2, ge=1024, description="Larger webhook bodies are answered 413."
-    )
-    log_style: Literal["plain", "json"] = Field(
-        default="plain", description="Log lines for people, or one JSON object a line."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_files(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in FROM_FILES:
-            path = values.get(f"{name}_file")
-            if path and not values.get(name):
-                values[name] = _text_of(Path(str(path)), name)
-        return values
 
     @field_validator("private_key")
     @classmethod
     def _pem(cls, given: SecretStr) -> SecretStr:
         return SecretStr(normal_key(given.get_secret_value()))
-
-    @field_validator("webhook_secret", "previous_webhook_secret")
-    @classmethod
-    def _strong(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is None:
-            return None
-        secret = given.get_secret_value()
-        if len(secret) < MIN_SECRET or secret.casefold() in REFUSED_SECRETS:
-            raise ValueError(f"it must have {MIN_SECRET} characters or more; make one up at random")
-        return given
 
     @model_validator(mode="after")
     def _within_limits(self) -> Self:
@@ -177,22 +188,32 @@ class BotSettings(BaseSettings):
             wall_clock_s=self.max_minutes * 60.0,
         )
 
-    @property
-    def secrets(self) -> tuple[SecretStr, ...]:
-        """The webhook secrets to accept, the current one first."""
-        previous = self.previous_webhook_secret
-        return (self.webhook_secret, previous) if previous else (self.webhook_secret,)
+
+S = TypeVar("S", bound=WebSettings)
 
 
 def load() -> BotSettings:
-    """Read the settings from the environment.
+    """Read the bot worker's settings from the environment.
 
     Raises:
         SettingsInvalidError: one is missing or wrong; the message says which, never its value.
     """
+    return _load(BotSettings)
+
+
+def load_web() -> WebSettings:
+    """Read the web process's settings from the environment.
+
+    Raises:
+        SettingsInvalidError: one is missing or wrong; the message says which, never its value.
+    """
+    return _load(WebSettings)
+
+
+def _load(kind: type[S]) -> S:
     folder = Path("/run/secrets")
     try:
-        return BotSettings(_secrets_dir=folder if folder.is_dir() else None)
+        return kind(_secrets_dir=folder if folder.is_dir() else None)
     except ValidationError as error:
         problems = "; ".join(
             f"EVOSCALE_BOT_{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}"

@@ -30,7 +30,7 @@ from engine.store import JobState, JobStore, StoredJob, connect, migrate
 logger = logging.getLogger(__name__)
 
 OWNER = f"bot-{uuid.uuid4()}"
-CLAIM_S = 300.0
+CLAIM_S = 120.0
 LOOK_S = 0.5
 WAKE_S = 10.0
 SWEEP_S = 300.0
@@ -317,6 +317,8 @@ def reconcile() -> None:
 def start_looking(**_: object) -> None:
     """Start the ticker beside the worker."""
     logs.set_up(_configured.log_style)
+    for chatty in ("httpx", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     threading.Thread(target=Ticker(desk, _stop).run, name="ticker", daemon=True).start()
 
 

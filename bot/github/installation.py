@@ -119,7 +119,12 @@ class Installation:
         what = f"read issue #{number}"
         answer = self._find(what, lambda g: g.rest.issues.get(self._owner, self._name, number))
         found = calls.parsed(what, IssueData, answer) if answer else None
-        return found if found and found.number == number else None
+        return found if found and found.number == number and self._is_here(found) else None
+
+    def _is_here(self, issue: IssueData) -> bool:
+        """Whether the issue is still in this repository: a transferred one redirects away."""
+        address = issue.repository_url.casefold()
+        return not address or address.endswith(f"/repos/{self.full_name}".casefold())
 
     def labelled_issues(self, label: str, since: datetime) -> Sequence[IssueData]:
         """Open issues that have the label and changed after `since`."""

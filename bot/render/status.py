@@ -119,7 +119,7 @@ def _final(status: Status) -> tuple[str, ...]:
                 f"{distinct} of them distinct."
             )
             return (
-                "### EvoScale: no patch",
+                "### EvoScale: stopped" if stored.stop_requested else "### EvoScale: no patch",
                 prose(reason),
                 tried if candidates else "",
                 f"To search again: `{COMMAND} retry`, with more `iterations=` if you like; an "

@@ -300,6 +300,14 @@ def test_an_issue_that_moved_away_is_none(double: GitHubDouble, repo: Installati
     assert repo.issue(12) is None
 
 
+def test_an_issue_that_was_transferred_is_none(double: GitHubDouble, repo: Installation) -> None:
+    there = {**ISSUE, "repository_url": f"{API}/repos/ann/other"}
+    double.on("GET", "/repos/ann/calc/issues/12", there)
+    assert repo.issue(12) is None
+    double.on("GET", "/repos/ann/calc/issues/12", {**ISSUE, "repository_url": f"{API}/repos/Ann/calc"})  # fmt: skip
+    assert repo.issue(12)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

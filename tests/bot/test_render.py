@@ -77,6 +77,9 @@ STATUSES = {
             )
         )
     ),
+    "stopped": Status(
+        done(outcome=NoPatch(reason="Stopped by ann."), stop_requested=True), page_url=PAGE
+    ),
     "failed": Status(
         done(
             outcome=Failed(
