@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import docker.errors
 import docker.utils
 import requests.exceptions
 import urllib3.exceptions
 from docker.api.client import APIClient
+from docker.constants import DEFAULT_UNIX_SOCKET
 
 from sandbox.errors import SandboxUnavailableError
 
@@ -67,9 +69,18 @@ class Engine:
         """
         try:
             arguments = docker.utils.kwargs_from_env()
+            self._must_listen(str(arguments.get("base_url", DEFAULT_UNIX_SOCKET)))
             return APIClient(version=self._version, timeout=timeout_s, **arguments)
         except FAILURES as error:
             raise unavailable(self.isolation, error) from error
+
+    def _must_listen(self, url: str) -> None:
+        """Say so plainly where no engine runs; the SDK's own words for it fill a screen."""
+        scheme, _, place = url.partition("://")
+        if scheme.endswith("unix") and not Path("/", place).is_socket():
+            raise SandboxUnavailableError(
+                self.isolation, f"no engine listens at /{place.lstrip('/')}"
+            )
 
     @contextmanager
     def asked(self, timeout_s: int = ANSWER_S) -> Iterator[APIClient]:

@@ -34,7 +34,11 @@ WriteRepository = Callable[[Mapping[str, str]], Path]
 
 def settings(**changes: object) -> SandboxSettings:
     """Settings that do not depend on who runs the tests."""
-    given: dict[str, object] = {"cache_dir": default_cache_dir(), "base_image": "toolchain", **changes}
+    given: dict[str, object] = {
+        "cache_dir": default_cache_dir(),
+        "base_image": "toolchain",
+        **changes,
+    }
     return SandboxSettings(**given)  # type: ignore[arg-type]
 
 
@@ -85,7 +89,10 @@ def calc(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> TestSpec
         environment.image,
         environment.command,
         fail_to_pass=("tests/test_calc.py::test_adds",),
-        pass_to_pass=("tests/test_calc.py::test_zero", "tests/test_calc.py::TestMore::test_in_a_class"),
+        pass_to_pass=(
+            "tests/test_calc.py::test_zero",
+            "tests/test_calc.py::TestMore::test_in_a_class",
+        ),
     )
 
 

@@ -8,7 +8,9 @@ from sandbox.grading import Tally, grade
 
 COMMAND = TestCommand("pytest", ("pytest",), "test")
 NAMES = st.lists(st.sampled_from([f"t{i}" for i in range(8)]), unique=True, max_size=5)
-STATUSES = st.dictionaries(st.sampled_from([f"t{i}" for i in range(8)]), st.sampled_from(TestStatus))
+STATUSES = st.dictionaries(
+    st.sampled_from([f"t{i}" for i in range(8)]), st.sampled_from(TestStatus)
+)
 
 
 def spec(fail_to_pass: tuple[str, ...] = (), pass_to_pass: tuple[str, ...] = ()) -> TestSpec:
@@ -22,10 +24,16 @@ def report(statuses: Mapping[str, TestStatus], **changes: object) -> TestReport:
 
 @given(NAMES, NAMES, STATUSES, st.booleans(), st.booleans(), st.booleans())
 def test_resolved_is_never_said_without_a_fail_to_pass_test_that_passed(
-    fail: list[str], keep: list[str], statuses: dict[str, TestStatus], applied: bool, timed_out: bool, ran: bool
+    fail: list[str],
+    keep: list[str],
+    statuses: dict[str, TestStatus],
+    applied: bool,
+    timed_out: bool,
+    ran: bool,
 ) -> None:
     graded = grade(
-        spec(tuple(fail), tuple(keep)), report(statuses, applied=applied, timed_out=timed_out, ran=ran)
+        spec(tuple(fail), tuple(keep)),
+        report(statuses, applied=applied, timed_out=timed_out, ran=ran),
     )
     if graded.resolved:
         assert fail

@@ -37,7 +37,9 @@ def test_another_content_makes_another_image(write_repository: WriteRepository) 
     assert len({before, executable, linked}) == 3
 
 
-def test_special_files_and_links_out_do_no_harm(sandbox: Sandbox, write_repository: WriteRepository) -> None:
+def test_special_files_and_links_out_do_no_harm(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
     root = write_repository(CALC)
     os.mkfifo(root / "fifo")
     (root / "outside").symlink_to("/etc/passwd")
@@ -45,13 +47,17 @@ def test_special_files_and_links_out_do_no_harm(sandbox: Sandbox, write_reposito
     assert run_tests(sandbox, prepared(sandbox, root), None, LIMITS).ran
 
 
-def test_a_repository_without_python_is_told_so(sandbox: Sandbox, write_repository: WriteRepository) -> None:
+def test_a_repository_without_python_is_told_so(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
     root = write_repository({"main.go": "package main\n"})
     with pytest.raises(ImageBuildError, match="only Python"):
         images.prepare(sandbox, root, test_command=None, settings=settings())
 
 
-def test_a_repository_without_tests_has_none(sandbox: Sandbox, write_repository: WriteRepository) -> None:
+def test_a_repository_without_tests_has_none(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
     spec = prepared(sandbox, write_repository({"a.py": "x = 1\n"}))
     report = run_tests(sandbox, spec, None, LIMITS)
     assert report.statuses == {}
@@ -98,7 +104,9 @@ def test_options_for_plugins_that_are_not_there_are_left_out(
     sandbox: Sandbox, write_repository: WriteRepository
 ) -> None:
     for addopts in ("-n auto --cov=calc --strict-markers -x", "--no-such-option"):
-        spec = prepared(sandbox, write_repository({**CALC, "pytest.ini": f"[pytest]\naddopts = {addopts}\n"}))
+        spec = prepared(
+            sandbox, write_repository({**CALC, "pytest.ini": f"[pytest]\naddopts = {addopts}\n"})
+        )
         assert run_tests(sandbox, spec, None, LIMITS).ran
 
 
@@ -112,7 +120,10 @@ def test_a_conftest_that_cannot_be_imported_is_no_verdict(
     assert "not_there" in report.log_tail
 
 
-@pytest.mark.parametrize("command", [["pytest", "tests"], ["python", "-m", "pytest", "-v"], ["python3", "-m", "pytest", "tests"]])
+@pytest.mark.parametrize(
+    "command",
+    [["pytest", "tests"], ["python", "-m", "pytest", "-v"], ["python3", "-m", "pytest", "tests"]],
+)
 def test_a_command_with_pytest_reports_test_by_test(
     sandbox: Sandbox, write_repository: WriteRepository, command: list[str]
 ) -> None:
@@ -121,7 +132,9 @@ def test_a_command_with_pytest_reports_test_by_test(
     assert report.statuses["tests/test_calc.py::test_zero"] is TestStatus.PASSED
 
 
-@pytest.mark.parametrize("command", [["python", "-m", "unittest"], ["python", "-m", "unittest", "discover", "-v"]])
+@pytest.mark.parametrize(
+    "command", [["python", "-m", "unittest"], ["python", "-m", "unittest", "discover", "-v"]]
+)
 def test_unittest_reports_test_by_test(
     sandbox: Sandbox, write_repository: WriteRepository, command: list[str]
 ) -> None:
@@ -135,7 +148,11 @@ def test_unittest_reports_test_by_test(
         "    def test_parts(self):\n        for i in range(2):\n            with self.subTest(i=i):\n                self.assertEqual(i, 0)\n"
     )
     broken = "import not_there\n"
-    files = {"calc.py": "def add(a, b):\n    return a - b\n", "tests/test_c.py": test, "tests/test_broken.py": broken}
+    files = {
+        "calc.py": "def add(a, b):\n    return a - b\n",
+        "tests/test_c.py": test,
+        "tests/test_broken.py": broken,
+    }
     report = run_tests(sandbox, prepared(sandbox, write_repository(files), command), None, LIMITS)
     assert report.ran, report.log_tail
     short = {name.removeprefix("test_c."): status.value for name, status in report.statuses.items()}
@@ -163,7 +180,12 @@ def test_repository_code_does_not_run_on_this_machine(
     sandbox: Sandbox, write_repository: WriteRepository, tmp_path: Path
 ) -> None:
     trap = f"open({str(tmp_path / 'sprung')!r}, 'w')\n"
-    files = {**CALC, "setup.py": trap, "conftest.py": trap, "calc/__init__.py": trap + CALC["calc/__init__.py"]}
+    files = {
+        **CALC,
+        "setup.py": trap,
+        "conftest.py": trap,
+        "calc/__init__.py": trap + CALC["calc/__init__.py"],
+    }
     run_tests(sandbox, prepared(sandbox, write_repository(files)), None, LIMITS)
     assert not (tmp_path / "sprung").exists()
 

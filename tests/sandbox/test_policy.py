@@ -18,7 +18,10 @@ def new(path: str, line: str = "x = 1") -> Patch:
     )
 
 
-@pytest.mark.parametrize("path", ["src/calc.py", "a.py", "docs/index.rst", "django/testing.py", "contest.py", "latest.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["src/calc.py", "a.py", "docs/index.rst", "django/testing.py", "contest.py", "latest.py"],
+)
 def test_product_code_may_be_changed(path: str) -> None:
     assert check_patch(change(path)) is None
     assert check_patch(new(path)) is None
@@ -41,7 +44,17 @@ def test_what_could_change_the_judge_is_refused_by_name(path: str) -> None:
         assert repr(path) in reason
 
 
-@pytest.mark.parametrize("path", ["pytest.py", "src/pytest.py", "_pytest/__init__.py", "json.py", "src/random/__init__.py", "pluggy.py"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pytest.py",
+        "src/pytest.py",
+        "_pytest/__init__.py",
+        "json.py",
+        "src/random/__init__.py",
+        "pluggy.py",
+    ],
+)
 def test_a_new_module_may_not_stand_in_for_a_known_one(path: str) -> None:
     reason = check_patch(new(path))
     assert reason is not None
@@ -72,12 +85,17 @@ def test_prose_may_speak_of_the_judge() -> None:
 
 
 def test_removing_such_code_is_fine() -> None:
-    assert check_patch(Patch("--- a/c.py\n+++ b/c.py\n@@ -1,2 +1,1 @@\n-import pytest\n kept\n")) is None
+    assert (
+        check_patch(Patch("--- a/c.py\n+++ b/c.py\n@@ -1,2 +1,1 @@\n-import pytest\n kept\n"))
+        is None
+    )
 
 
 @pytest.mark.parametrize("mode", ["120000", "160000", "040000", "100600"])
 def test_only_plain_files_may_be_made(mode: str) -> None:
-    patch = Patch(f"diff --git a/x b/x\nnew file mode {mode}\n--- /dev/null\n+++ b/x\n@@ -0,0 +1,1 @@\n+/etc/passwd\n")
+    patch = Patch(
+        f"diff --git a/x b/x\nnew file mode {mode}\n--- /dev/null\n+++ b/x\n@@ -0,0 +1,1 @@\n+/etc/passwd\n"
+    )
     reason = check_patch(patch)
     assert reason is not None
     assert mode in reason
@@ -86,9 +104,13 @@ def test_only_plain_files_may_be_made(mode: str) -> None:
 
 
 def test_a_rename_onto_a_test_is_refused() -> None:
-    patch = Patch("diff --git a/x.py b/tests/x.py\nsimilarity index 100%\nrename from x.py\nrename to tests/x.py\n")
+    patch = Patch(
+        "diff --git a/x.py b/tests/x.py\nsimilarity index 100%\nrename from x.py\nrename to tests/x.py\n"
+    )
     assert check_patch(patch) == "'tests/x.py' is a test"
-    away = Patch("diff --git a/tests/x.py b/x.py\nsimilarity index 100%\nrename from tests/x.py\nrename to x.py\n")
+    away = Patch(
+        "diff --git a/tests/x.py b/x.py\nsimilarity index 100%\nrename from tests/x.py\nrename to x.py\n"
+    )
     assert check_patch(away) == "'tests/x.py' is a test"
 
 

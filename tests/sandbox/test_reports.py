@@ -14,7 +14,9 @@ def xml(*cases: str) -> bytes:
     return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>".encode()
 
 
-def case(name: str, inner: str = "", classname: str = "tests.test_x", file: str = "tests/test_x.py") -> str:
+def case(
+    name: str, inner: str = "", classname: str = "tests.test_x", file: str = "tests/test_x.py"
+) -> str:
     return f'<testcase classname="{classname}" name="{name}" file="{file}">{inner}</testcase>'
 
 
@@ -58,10 +60,14 @@ def test_ids_of_unittest_stay_as_they_are() -> None:
 
 
 def test_the_worst_of_two_results_counts() -> None:
-    outcomes = read_junit(xml(case("test_a", "<failure>x</failure>"), case("test_a", "<error>y</error>")), 1)
+    outcomes = read_junit(
+        xml(case("test_a", "<failure>x</failure>"), case("test_a", "<error>y</error>")), 1
+    )
     assert outcomes.statuses == {"tests/test_x.py::test_a": ERROR}
     assert set(outcomes.details["tests/test_x.py::test_a"].split()) == {"x", "y"}
-    assert read_junit(xml(case("test_a", "<failure/>"), case("test_a")), 1).statuses == {"tests/test_x.py::test_a": FAILED}
+    assert read_junit(xml(case("test_a", "<failure/>"), case("test_a")), 1).statuses == {
+        "tests/test_x.py::test_a": FAILED
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,9 @@ def test_the_worst_of_two_results_counts() -> None:
         (xml(case("a")), 137, "exit code 137"),
     ],
 )
-def test_what_cannot_be_believed_did_not_run(report: bytes | None, code: int | None, said: str) -> None:
+def test_what_cannot_be_believed_did_not_run(
+    report: bytes | None, code: int | None, said: str
+) -> None:
     outcomes = read_junit(report, code)
     assert not outcomes.ran
     assert said in outcomes.why

@@ -37,7 +37,9 @@ def test_a_patch_that_fixes_the_bug_is_resolved(sandbox: Sandbox, calc: TestSpec
 
 def test_one_candidate_leaves_nothing_to_the_next(sandbox: Sandbox, calc: TestSpec) -> None:
     assert run_tests(sandbox, calc, FIX, LIMITS).statuses["tests/test_calc.py::test_adds"] is PASSED
-    assert run_tests(sandbox, calc, None, LIMITS).statuses["tests/test_calc.py::test_adds"] is FAILED
+    assert (
+        run_tests(sandbox, calc, None, LIMITS).statuses["tests/test_calc.py::test_adds"] is FAILED
+    )
 
 
 def test_only_named_tests_are_run(sandbox: Sandbox, calc: TestSpec) -> None:
@@ -45,7 +47,9 @@ def test_only_named_tests_are_run(sandbox: Sandbox, calc: TestSpec) -> None:
     assert set(run_tests(sandbox, calc, None, LIMITS, tests=wanted).statuses) == set(wanted)
 
 
-def test_a_named_test_that_is_not_there_does_not_hide_the_others(sandbox: Sandbox, calc: TestSpec) -> None:
+def test_a_named_test_that_is_not_there_does_not_hide_the_others(
+    sandbox: Sandbox, calc: TestSpec
+) -> None:
     wanted = ["tests/test_calc.py::test_zero", "tests/test_calc.py::test_gone"]
     report = run_tests(sandbox, calc, None, LIMITS, tests=wanted)
     assert report.ran
@@ -65,10 +69,16 @@ def test_a_patch_that_breaks_the_import_passes_nothing(sandbox: Sandbox, calc: T
     [
         ("import os", "os.kill(os.getpid(), 9)"),
         ("import sys", "sys.stdout.flush()", "getattr(__import__('os'), '_' + 'exit')(0)"),
-        ("import os", "os.makedirs('/tmp/evo' + 'scale', exist_ok=True)", "os.symlink('/etc/passwd', '/tmp/evo' + 'scale/report.xml')"),
+        (
+            "import os",
+            "os.makedirs('/tmp/evo' + 'scale', exist_ok=True)",
+            "os.symlink('/etc/passwd', '/tmp/evo' + 'scale/report.xml')",
+        ),
     ],
 )
-def test_a_suite_that_ends_itself_did_not_run(sandbox: Sandbox, calc: TestSpec, lines: tuple[str, ...]) -> None:
+def test_a_suite_that_ends_itself_did_not_run(
+    sandbox: Sandbox, calc: TestSpec, lines: tuple[str, ...]
+) -> None:
     report = run_tests(sandbox, calc, body(*lines), LIMITS)
     graded = grade(calc, report)
     assert (graded.fail_to_pass.passed, graded.pass_to_pass.passed) == (0, 0)
@@ -76,7 +86,7 @@ def test_a_suite_that_ends_itself_did_not_run(sandbox: Sandbox, calc: TestSpec, 
 
 
 def test_a_suite_without_end_is_out_of_time(sandbox: Sandbox, calc: TestSpec) -> None:
-    report = run_tests(sandbox, calc, body("while True: pass"), replace(LIMITS, wall_clock_s=3.0))
+    report = run_tests(sandbox, calc, body("while True: pass"), replace(LIMITS, wall_clock_s=1.5))
     assert report.timed_out
     assert not report.ran
     assert not grade(calc, report).no_regression
@@ -102,7 +112,9 @@ def test_a_full_disk_is_never_a_pass(sandbox: Sandbox, calc: TestSpec) -> None:
 
 
 def test_a_refused_patch_never_runs(sandbox: Sandbox, calc: TestSpec) -> None:
-    patch = Patch("--- a/tests/test_calc.py\n+++ b/tests/test_calc.py\n@@ -1 +1 @@\n-import unittest\n+x = 1\n")
+    patch = Patch(
+        "--- a/tests/test_calc.py\n+++ b/tests/test_calc.py\n@@ -1 +1 @@\n-import unittest\n+x = 1\n"
+    )
     report = run_tests(sandbox, calc, patch, LIMITS)
     assert report.refused == "'tests/test_calc.py' is a test"
     assert not report.applied
@@ -110,14 +122,19 @@ def test_a_refused_patch_never_runs(sandbox: Sandbox, calc: TestSpec) -> None:
 
 
 def test_a_patch_that_does_not_apply_says_where(sandbox: Sandbox, calc: TestSpec) -> None:
-    patch = Patch("--- a/calc/__init__.py\n+++ b/calc/__init__.py\n@@ -1 +1 @@\n-nothing like it\n+x = 1\n")
+    patch = Patch(
+        "--- a/calc/__init__.py\n+++ b/calc/__init__.py\n@@ -1 +1 @@\n-nothing like it\n+x = 1\n"
+    )
     report = run_tests(sandbox, calc, patch, LIMITS)
     assert not report.applied
     assert report.log_tail == "calc/__init__.py: hunk 1 does not match"
 
 
 def test_trusted_files_are_laid_over_the_patch(sandbox: Sandbox, calc: TestSpec) -> None:
-    test_file = TestFile("tests/test_issue.py", "from calc import add\n\n\ndef test_it():\n    assert add(2, 2) == 4\n")
+    test_file = TestFile(
+        "tests/test_issue.py",
+        "from calc import add\n\n\ndef test_it():\n    assert add(2, 2) == 4\n",
+    )
     spec = replace(calc, files=(test_file,), fail_to_pass=("tests/test_issue.py::test_it",))
     assert not grade(spec, run_tests(sandbox, spec, None, LIMITS)).resolved
     assert grade(spec, run_tests(sandbox, spec, FIX, LIMITS)).resolved
@@ -131,14 +148,18 @@ def test_a_script_is_run_with_the_patch(sandbox: Sandbox, calc: TestSpec) -> Non
     assert (after.exit_code, after.output) == (7, b"3\n")
 
 
-def test_a_script_is_not_run_when_the_patch_is_refused_or_does_not_apply(sandbox: Sandbox, calc: TestSpec) -> None:
+def test_a_script_is_not_run_when_the_patch_is_refused_or_does_not_apply(
+    sandbox: Sandbox, calc: TestSpec
+) -> None:
     refused = run_script(sandbox, calc.image, "", patch=Patch("nonsense"), limits=LIMITS)
     assert refused.exit_code == 125
     astray = Patch("--- a/no.py\n+++ b/no.py\n@@ -1 +1 @@\n-a\n+b\n")
     assert run_script(sandbox, calc.image, "", patch=astray, limits=LIMITS).exit_code == 125
 
 
-@pytest.mark.parametrize(("argv", "status"), [(("true",), PASSED), (("sh", "-c", "exit 4"), FAILED)])
+@pytest.mark.parametrize(
+    ("argv", "status"), [(("true",), PASSED), (("sh", "-c", "exit 4"), FAILED)]
+)
 def test_a_command_without_a_report_is_one_test(
     sandbox: Sandbox, bare: str, argv: tuple[str, ...], status: TestStatus
 ) -> None:

@@ -128,13 +128,18 @@ def test_a_command_gets_no_more_time_than_the_box() -> None:
     assert time.monotonic() > 0
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "..", "a/../../etc", "/repo", "/tmp", "", "a\0b", "/repository/x", "x/.."])
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "..", "a/../../etc", "/repo", "/tmp", "", "a\0b", "/repository/x", "x/.."],
+)
 def test_a_path_that_leads_out_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="leaves"):
         inside(path)
 
 
-@pytest.mark.parametrize(("path", "absolute"), [("a", "/repo/a"), ("/tmp/x/y", "/tmp/x/y"), ("./b", "/repo/b")])
+@pytest.mark.parametrize(
+    ("path", "absolute"), [("a", "/repo/a"), ("/tmp/x/y", "/tmp/x/y"), ("./b", "/repo/b")]
+)
 def test_a_path_is_below_the_repository(path: str, absolute: str) -> None:
     assert inside(path) == absolute
 

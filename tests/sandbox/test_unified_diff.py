@@ -13,20 +13,27 @@ import sandbox
 from sandbox.unified_diff import DiffSyntaxError, parse
 
 LAY = Path(sandbox.__file__).with_name("lay.py")
-LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "", "d\r\n", "é\n", "-- x\n", "++ y\n", "\n"]), max_size=12)
+LINES = st.lists(
+    st.sampled_from(["a\n", "b\n", "c\n", "", "d\r\n", "é\n", "-- x\n", "++ y\n", "\n"]),
+    max_size=12,
+)
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 def git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     identity = ["-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "core.autocrlf=false"]
-    return subprocess.run(["git", *identity, *arguments], cwd=root, input=stdin, check=True, capture_output=True).stdout
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=root, input=stdin, check=True, capture_output=True
+    ).stdout
 
 
 def laid(root: Path, diff: str, files: dict[str, str] | None = None) -> str:
     """Apply a diff with the program that runs in boxes."""
     order = {"changes": [asdict(change) for change in parse(diff)], "files": files or {}}
     argv = [sys.executable, "-I", "-S", str(LAY)]
-    done = subprocess.run(argv, cwd=root, input=json.dumps(order).encode(), check=True, capture_output=True)
+    done = subprocess.run(
+        argv, cwd=root, input=json.dumps(order).encode(), check=True, capture_output=True
+    )
     return done.stdout.decode().strip()
 
 
@@ -71,17 +78,27 @@ def test_new_deleted_renamed_and_executable_files_are_understood(repository: Pat
     commit(repository)
     (repository / "deep").mkdir()
     (repository / "old").rename(repository / "deep/moved")
-    (repository / "deep/moved").write_text((repository / "deep/moved").read_text().replace("old 3\n", "3\n"))
+    (repository / "deep/moved").write_text(
+        (repository / "deep/moved").read_text().replace("old 3\n", "3\n")
+    )
     (repository / "gone").unlink()
     (repository / "run").chmod(0o755)
     (repository / "fresh").write_text("no newline at end")
     (repository / "empty").write_text("")
     diff = difference(repository)
-    wanted = {p.name: (p.read_text(), p.stat().st_mode & 0o111) for p in repository.rglob("*") if p.is_file() and ".git/" not in str(p)}
+    wanted = {
+        p.name: (p.read_text(), p.stat().st_mode & 0o111)
+        for p in repository.rglob("*")
+        if p.is_file() and ".git/" not in str(p)
+    }
     git(repository, "reset", "-q", "--hard")
     git(repository, "clean", "-qfd")
     assert laid(repository, diff) == "ok"
-    found = {p.name: (p.read_text(), p.stat().st_mode & 0o111) for p in repository.rglob("*") if p.is_file() and ".git/" not in str(p)}
+    found = {
+        p.name: (p.read_text(), p.stat().st_mode & 0o111)
+        for p in repository.rglob("*")
+        if p.is_file() and ".git/" not in str(p)
+    }
     assert found == wanted
 
 

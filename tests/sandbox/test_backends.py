@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from sandbox.backends import open_sandbox
+from sandbox.errors import SandboxUnavailableError
+from tests.sandbox.conftest import settings
+
+
+def test_without_any_sandbox_the_program_refuses_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailableError) as caught:
+        open_sandbox("auto", settings())
+    for word in ("docker", "bubblewrap", "apt-get install", "never runs without"):
+        assert word in str(caught.value)
+
+
+def test_auto_falls_back_to_bubblewrap_where_no_engine_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    try:
+        assert open_sandbox("auto", settings()).isolation == "bubblewrap"
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.docker
+def test_auto_prefers_an_engine() -> None:
+    try:
+        found = open_sandbox("docker", settings())
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    assert open_sandbox("auto", settings()).isolation == found.isolation == "docker/runc"

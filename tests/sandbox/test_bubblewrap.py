@@ -1,0 +1,197 @@
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydantic
+import pytest
+
+import sandbox as package
+from sandbox import images
+from sandbox.bubblewrap import BubblewrapSandbox
+from sandbox.bubblewrap.programs import HOST_UID, find_programs, kernel_version, must_be_enterable
+from sandbox.bubblewrap.store import Store
+from sandbox.contract import Limits
+from sandbox.errors import SandboxUnavailableError
+from tests.sandbox.conftest import opened, settings
+
+PLAIN_UID = 54321
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture(scope="module")
+def bubblewrap() -> BubblewrapSandbox:
+    sandbox = opened("bubblewrap")
+    assert isinstance(sandbox, BubblewrapSandbox)
+    return sandbox
+
+
+@pytest.fixture(scope="module")
+def image(bubblewrap: BubblewrapSandbox) -> str:
+    return images.bare(bubblewrap)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody may enter and write, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def test_without_bwrap_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailableError, match="apt-get install bubblewrap"):
+        find_programs()
+
+
+def program(directory: Path, name: str, text: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_an_old_bwrap_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("prlimit", "setpriv"):
+        program(tmp_path, name, "exit 0")
+    program(tmp_path, "bwrap", "echo '--seccomp --clearenv'")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SandboxUnavailableError, match="too old: no --size"):
+        find_programs()
+
+
+def test_a_machine_without_user_namespaces_gets_advice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program(tmp_path, "prlimit", "exit 0")
+    program(tmp_path, "setpriv", "echo denied >&2; exit 1")
+    program(
+        tmp_path, "bwrap",
+        'if [ "$1" = --help ]; then echo --size --perms --clearenv --as-pid-1 --seccomp; else echo denied >&2; exit 1; fi',
+    )  # fmt: skip
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        SandboxUnavailableError, match=r"denied; .*apparmor_restrict_unprivileged_userns"
+    ):
+        find_programs()
+
+
+def test_a_cache_that_is_closed_to_others_is_refused_for_root(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o700)
+    with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_CACHE_DIR"):
+        must_be_enterable(tmp_path / "closed/cache")
+
+
+def test_a_cache_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file/cache", None)
+    with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_CACHE_DIR"):
+        store.rootfs()
+    with pytest.raises(SandboxUnavailableError), store.making("x", None, tmp_path):
+        pass
+
+
+def test_an_unfinished_image_is_removed_once_its_maker_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path, None)
+    layer = tmp_path / "layer"
+    (layer / "opt/repo").mkdir(parents=True)
+    with pytest.raises(ValueError, match="stop"), store.making("x", None, layer):
+        raise ValueError("stop")
+    assert not store.has("x")
+    with store.making("x", None, layer) as own:
+        left = own.parent.with_name(f".unfinished-{2**22 + 1}-left")
+        left.mkdir()
+        assert store.reap() == 1
+        assert not left.exists()
+        assert own.exists()
+    assert store.has("x")
+
+
+@as_root
+def test_the_box_of_root_is_not_root_for_the_machine(
+    bubblewrap: BubblewrapSandbox, image: str
+) -> None:
+    with bubblewrap.open(image, Limits()) as box:
+        box.exec(["true"])
+        found = [
+            status
+            for p in Path("/proc").iterdir()
+            if p.name.isdigit() and (status := effective(p)) is not None and status == HOST_UID
+        ]
+    assert found
+
+
+def effective(process: Path) -> int | None:
+    try:
+        return process.stat().st_uid
+    except OSError:
+        return None
+
+
+@as_root
+def test_a_plain_user_can_run_tests_in_a_box(open_directory: Path) -> None:
+    interpreter = shutil.which("python3", path="/usr/bin:/bin")
+    found = (
+        interpreter
+        and subprocess.run(
+            [interpreter, "-c", "import sys; print(sys.version_info[:2])"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    )
+    if interpreter is None or found != str(sys.version_info[:2]):
+        pytest.skip("no interpreter of this version that a plain user could start")
+    roots = [Path(package.__file__).parents[1], Path(pydantic.__file__).parents[1]]
+    if any(not p.stat().st_mode & 0o001 for root in roots for p in (root, *root.parents)):
+        pytest.skip("a plain user cannot read this installation")
+    identity = ["setpriv", f"--reuid={PLAIN_UID}", f"--regid={PLAIN_UID}", "--clear-groups"]
+    environment = {
+        "HOME": str(open_directory),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": ":".join(map(str, roots)),
+    }
+    done = subprocess.run(
+        [*identity, interpreter, "-B", "-m", "sandbox.conformance", "bubblewrap"],
+        env=environment, cwd="/", capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "DOES NOT HOLD" not in done.stdout
+    assert done.stdout.startswith("bubblewrap\n")
+
+
+def test_the_machine_is_not_in_the_box(
+    bubblewrap: BubblewrapSandbox, image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with bubblewrap.open(image, Limits()) as box:
+        assert box.exec(["cat", str(tmp_path / "secret")]).exit_code == 1
+        assert box.exec(["cat", "/etc/shadow"]).exit_code == 1
+
+
+def test_the_kernel_version_is_read() -> None:
+    assert kernel_version() > (3, 0)
+
+
+def test_images_can_be_read_whatever_the_umask(open_directory: Path) -> None:
+    layer = open_directory / "layer"
+    (layer / "opt/repo").mkdir(parents=True)
+    (layer / "opt/repo/private").write_text("x")
+    (layer / "opt/repo/private").chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        with Store(open_directory / "cache", None).making("x", None, layer) as own:
+            assert stat.S_IMODE((own / "opt/repo/private").stat().st_mode) & 0o044 == 0o044
+    finally:
+        os.umask(before)
+    assert (open_directory / "cache").stat().st_mode & 0o001
+
+
+def test_boxes_use_the_settings_of_their_sandbox() -> None:
+    assert settings(disk_bytes=2**25).disk_bytes == 2**25

@@ -1,0 +1,47 @@
+import io
+import tarfile
+
+import pytest
+
+from sandbox import toolchain
+from sandbox.errors import SandboxUnavailableError
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, object]:
+    return dict(toolchain.collect())
+
+
+def test_a_toolchain_holds_python_and_a_shell_and_nothing_of_the_machine(
+    files: dict[str, object],
+) -> None:
+    assert {"usr/bin/sh", "usr/bin/cp"} <= set(files)
+    assert any(name.endswith("/json/__init__.py") for name in files)
+    for name in files:
+        assert "site-packages" not in name
+        assert "dist-packages" not in name
+        assert not name.startswith(("etc/", "home/", "root/", "/"))
+
+
+def test_the_archive_can_be_read_and_every_hard_link_has_its_file() -> None:
+    target = io.BytesIO()
+    toolchain.write_tar(target)
+    target.seek(0)
+    with tarfile.open(fileobj=target) as archive:
+        members = archive.getmembers()
+    names = {member.name for member in members}
+    assert len(names) == len(members)
+    assert all(member.linkname in names for member in members if member.islnk())
+    assert {"usr/bin/python3", "etc/passwd", "repo", "tmp", "opt/env"} <= names
+
+
+def test_the_fingerprint_stays_the_same() -> None:
+    assert toolchain.fingerprint() == toolchain.fingerprint()
+    assert len(toolchain.fingerprint()) == 16
+
+
+def test_without_ldd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = toolchain._which
+    monkeypatch.setattr(toolchain, "_which", lambda name: None if name == "ldd" else found(name))
+    with pytest.raises(SandboxUnavailableError, match="libc-bin"):
+        toolchain.collect()
