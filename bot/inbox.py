@@ -154,6 +154,12 @@ class Inbox:
         """Put a delivery back after a failure; the attempt counts."""
         self._update(delivery_id, claimed_until=self._now() + seconds, reason=reason)
 
+    def reopen(self, delivery_id: str) -> None:
+        """Have a delivery worked off once more, from the start."""
+        self._update(
+            delivery_id, state=DeliveryState.RECEIVED.value, claimed_until=0.0, attempts=0
+        )
+
     def _update(self, delivery_id: str, **values: object) -> None:
         change = deliveries.update().where(deliveries.c.delivery_id == delivery_id)
         with self._engine.begin() as connection:

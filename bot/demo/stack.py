@@ -1,6 +1,7 @@
 """The whole system as child processes on one machine: fakehub, web, two workers, scheduler."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -107,7 +108,7 @@ class Stack:
         log = self.folder / "logs" / f"{name}.log"
         with log.open("ab") as stream:
             process = subprocess.Popen(
-                [sys.executable, *argv],
+                [*_with_parent(), sys.executable, *argv],
                 cwd=self.folder,
                 env={**self._base, **env},
                 stdin=subprocess.DEVNULL,
@@ -163,6 +164,12 @@ def running(
         yield stack
     finally:
         stack.stop()
+
+
+def _with_parent() -> list[str]:
+    """A prefix that ends a child when we end, even by `kill -9`, where util-linux is there."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _shared_settings(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from bot.cli import inbound, measuring, training
 from engine import logs
 
 app = typer.Typer(
@@ -25,10 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A labelled issue becomes a tested pull request. Start with [bold]evoscale demo[/].",
 )
-train = typer.Typer(no_args_is_help=True, help="Train the models that this project ships.")
-bench = typer.Typer(no_args_is_help=True, help="Measure; every figure in the docs has a command.")
-app.add_typer(train, name="train")
-app.add_typer(bench, name="bench")
+app.add_typer(training.app, name="train")
+app.add_typer(measuring.app, name="bench")
+app.command()(inbound.receive)
+app.command()(inbound.replay)
 
 EXIT_BAD_INPUT = 2
 EXIT_NO_PATCH = 3
@@ -238,7 +239,3 @@ def doctor(
             table.add_row(check.mark, check.what, check.found, check.advice)
         out.print(table)
     raise typer.Exit(1 if any(check.failed for check in checks) else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,65 @@
+"""`evoscale bench …`: the figures, each from a command."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, help="Measure; every figure in the docs has a command.")
+
+
+@app.command()
+def humanevalfix(
+    data: Annotated[Path, typer.Option(help="humanevalfix-python.jsonl of the benchmark.")],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Only so many functions, drawn by the seed.")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, max=32, help="T, the first included.")] = 4,
+    candidates: Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")] = 8,
+    proposer: Annotated[
+        Literal["evolve", "sample", "random"],
+        typer.Option(help="`random` is blind rewriting, the baseline."),
+    ] = "evolve",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
+    sandbox: Annotated[
+        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+    ] = "bubblewrap",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+    ] = False,
+) -> None:
+    """Repair HumanEvalFix: the visible test picks the candidate, the hidden one is the verdict."""
+    from engine import models
+    from engine.settings import EngineSettings
+    from engine.training.benchmark import TaskResult, run_humanevalfix
+    from sandbox.backends import open_sandbox
+    from sandbox.settings import SandboxSettings
+
+    err = Console(stderr=True)
+
+    def say(result: TaskResult) -> None:
+        mark = "[green]solved[/]" if result.solved else "[dim]not solved[/]"
+        err.print(f"{result.task_id:12} {mark} {result.candidates:3} candidates")
+
+    report = run_humanevalfix(
+        data,
+        model=None if proposer == "random" else models.load(EngineSettings()),
+        sandbox=open_sandbox(sandbox, SandboxSettings(kind=sandbox)),
+        sample=sample,
+        seed=seed,
+        iterations=iterations,
+        candidates=candidates,
+        proposer=proposer,
+        on_progress=say,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+        return
+    Console().print(
+        f"{report.solved} of {report.total} solved ({100 * report.rate:.1f} %) within "
+        f"{iterations * candidates} candidates; {report.seconds_per_function:.1f} s a function"
+    )
