@@ -10,19 +10,22 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.archives import special_files
 from sandbox.contract import Limits, Sandbox, TestCommand
-from sandbox.errors import ImageBuildError
+from sandbox.errors import ImageBuildError, SandboxUnavailableError
 from sandbox.recipes import choose
 from sandbox.recipes.layers import Layer
 from sandbox.recipes.python import bare_layer
+from sandbox.recipes.wheels import STEP as WHEELS
 from sandbox.reports import NOT_THERE, USAGE_ERROR
 from sandbox.settings import MIB, SandboxSettings
 
 REPOSITORY_BYTES = 1024 * MIB
+NOTES = "/opt/env/notes"  # what the recipe could not get
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ def bare(sandbox: Sandbox) -> str:
     """
     layer = bare_layer()
     image = name("env", layer.key)
-    _ensure(sandbox, image, None, layer)
+    with _machine_errors(sandbox):
+        _ensure(sandbox, image, None, layer)
     return image
 
 
@@ -66,15 +70,45 @@ def prepare(
         raise ImageBuildError(
             "recipe", "no Python files; only Python repositories are supported so far"
         )
-    dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
-    environment = name("env", dependencies.key)
-    image = name("repo", environment, source.key, tree_hash(checkout))
-    built = not sandbox.has_image(image)
-    if built:
-        _ensure(sandbox, environment, None, dependencies)
+    with _machine_errors(sandbox):
+        dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
+        environment = name("env", dependencies.key)
+        notes: list[str] = []
+        if not sandbox.has_image(environment):
+            environment = _environment(sandbox, environment, dependencies, notes)
+        image = name("repo", environment, source.key, tree_hash(checkout))
+        built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
-    command = _accepted(sandbox, image, recipe.commands(checkout, test_command), settings.limits())
-    return Environment(image, command, f"{command.runner}: {command.reason}", built)
+    commands = recipe.commands(checkout, test_command)
+    command = _accepted(sandbox, image, commands, settings.limits(), notes)
+    return Environment(
+        image, command, "; ".join([f"{command.runner}: {command.reason}", *notes]), built
+    )
+
+
+def _environment(sandbox: Sandbox, image: str, layer: Layer, notes: list[str]) -> str:
+    """Build the image of the dependencies; where none can be had, take the bare one and note it.
+
+    The bare image has another name, so the next call tries again.
+    """
+    try:
+        _ensure(sandbox, image, None, layer)
+    except ImageBuildError as error:
+        if error.step != WHEELS:
+            raise
+        notes.append(f"without its dependencies: {error.reason}")
+        return bare(sandbox)
+    return image
+
+
+@contextmanager
+def _machine_errors(sandbox: Sandbox) -> Iterator[None]:
+    """This machine's own failures, such as a full disk, are not the repository's."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error}; make room, or set TMPDIR and EVOSCALE_SANDBOX_CACHE_DIR"
+        raise SandboxUnavailableError(sandbox.isolation, reason) from error
 
 
 def name(kind: str, *parts: str) -> str:
@@ -146,13 +180,20 @@ def _left_out(checkout: Path) -> Callable[[str, list[str]], list[str]]:
 
 
 def _accepted(
-    sandbox: Sandbox, image: str, commands: Sequence[TestCommand], limits: Limits
+    sandbox: Sandbox,
+    image: str,
+    commands: Sequence[TestCommand],
+    limits: Limits,
+    notes: list[str],
 ) -> TestCommand:
     """The first command that its runner accepts, else the first whose runner is there."""
     if len(commands) == 1:
         return commands[0]
     there: list[TestCommand] = []
     with sandbox.open(image, limits) as box:
+        noted = box.exec(["cat", NOTES])
+        if noted.exit_code == 0:
+            notes.append(noted.output.decode(errors="replace")[:500])
         for command in commands[:-1]:
             argv = [word for word in command.argv if word != "{tests}"]
             result = box.exec([*argv, "--collect-only", "-q"])

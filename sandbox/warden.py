@@ -31,6 +31,11 @@ MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.o
 # A command is the first that the kernel kills for memory, so process 1 can still report it.
 SHELL = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
 WATCH_EVERY_S = 0.1
+OVER = {
+    "memory": "it used more memory than its limit",
+    "inodes": "it made more files than its limit",
+    "disk": "less disk space is left than is kept in reserve",
+}
 
 
 @dataclass
@@ -205,7 +210,7 @@ def watch(
             return
         over = overstepped(orders) if polled else None
         if over is not None:
-            run.tape.add(f"\n[the box stopped this command: {over} limit]\n".encode())
+            run.tape.add(f"\n[the box stopped this command: {OVER[over]}]\n".encode())
             run.out_of_memory = over == "memory"
             run.exit_code = 137
             return

@@ -9,10 +9,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.errors import ImageBuildError
+
 logger = logging.getLogger(__name__)
 
 DOWNLOAD_S = 300.0
 ONE_S = 60.0
+STEP = "wheels"
+PROOF = "pytest"  # every index has it: if it cannot be had, the index is the reason
 PYTEST_PARTS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
@@ -21,37 +25,54 @@ def download(requirements: Sequence[str], target: Path) -> tuple[str, ...]:
 
     First all together, because they have to fit each other. If that fails, those that have no wheel
     of their own are dropped, and then those that do not fit the rest, one after the other.
+
+    Raises:
+        ImageBuildError: no index answers, or not in time; what is missing then says nothing.
     """
     deadline = time.monotonic() + DOWNLOAD_S
-    wanted = list(requirements)
-    if not wanted or _pip(wanted, target, deadline):
+    if _pip(requirements, target, deadline):
         return ()
-    having = [r for r in wanted if _pip([r], target, deadline, alone=True)]
-    if len(having) < len(wanted) and having and _pip(having, target, deadline):
-        return tuple(r for r in wanted if r not in having)
+    if not _pip([PROOF], target, deadline, alone=True):
+        advice = "check pip's index-url and proxy, or pre-build the environment where there is one"
+        raise ImageBuildError(STEP, f"no package index answers; {advice}")
+    having = [r for r in requirements if _pip([r], target, deadline, alone=True)]
+    kept = having if _pip(having, target, deadline) else _fitting(having, target, deadline)
+    if time.monotonic() > deadline:
+        raise ImageBuildError(STEP, f"they could not be had within {DOWNLOAD_S:.0f} seconds")
+    return tuple(r for r in requirements if r not in kept)
+
+
+def _fitting(requirements: Sequence[str], target: Path, deadline: float) -> list[str]:
+    """The first of these, and of the others those that fit what came before."""
     kept: list[str] = []
-    for requirement in having:
+    for requirement in requirements:
         if _pip([*kept, requirement], target, deadline):
             kept.append(requirement)
-    return tuple(r for r in wanted if r not in kept)
+    return kept
 
 
 def _pip(
     requirements: Sequence[str], target: Path, deadline: float, *, alone: bool = False
 ) -> bool:
     """One download into an empty directory; its content replaces the target's when it worked."""
+    if not requirements:
+        return True
     left = min(deadline - time.monotonic(), ONE_S if alone else DOWNLOAD_S)
     if left <= 0:
         return False
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
     argv = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
         "--no-input", "--only-binary=:all:", "--retries=1", "--timeout=10", "--dest", str(fresh),
         *(["--no-deps"] if alone else []), "--", *requirements,
     ]  # fmt: skip
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=left, check=False, text=True)
+        # In a directory with nothing in it, so that no name can be taken for a file.
+        done = subprocess.run(
+            argv, capture_output=True, timeout=left, check=False, text=True, cwd=fresh
+        )
     except subprocess.TimeoutExpired:
         logger.info("pip took more than %.0f s for %d requirements", left, len(requirements))
         return False

@@ -5,7 +5,7 @@ import pytest
 
 from sandbox import images
 from sandbox.contract import Sandbox, TestSpec, TestStatus
-from sandbox.errors import ImageBuildError
+from sandbox.errors import ImageBuildError, SandboxUnavailableError
 from sandbox.runner import run_tests
 from tests.sandbox.conftest import CALC, LIMITS, WriteRepository, settings
 
@@ -202,3 +202,33 @@ def test_declared_wheels_are_installed_without_a_network_in_the_box(
     if "No module named 'six'" in report.log_tail:
         pytest.skip("no package index answers here")
     assert report.statuses == {"test_six.py::test_it": TestStatus.PASSED}
+    again = images.prepare(sandbox, write_repository(files), test_command=None, settings=settings())
+    assert "no usable wheels for no-such-distribution-anywhere-at-all" in again.recipe
+
+
+def test_without_an_index_the_tests_still_run_and_it_is_said(
+    sandbox: Sandbox, write_repository: WriteRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    root = write_repository({**CALC, "requirements.txt": "never-had-by-anybody==1\n"})
+    environment = images.prepare(sandbox, root, test_command=None, settings=settings())
+    assert "no package index answers" in environment.recipe
+    spec = TestSpec(environment.image, environment.command)
+    report = run_tests(sandbox, spec, None, LIMITS)
+    assert report.statuses["tests/test_calc.py::test_zero"] is TestStatus.PASSED
+
+
+def test_a_machine_without_room_is_not_the_repositorys_failure(
+    sandbox: Sandbox,
+    write_repository: WriteRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    root = write_repository({**CALC, "extra.py": "room = None\n"})
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not-there"))
+    monkeypatch.setattr(type(sandbox), "has_image", lambda *_: False)
+    with pytest.raises(SandboxUnavailableError, match="make room"):
+        images.prepare(sandbox, root, test_command=None, settings=settings())

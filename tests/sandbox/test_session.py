@@ -20,10 +20,10 @@ class ScriptedWalls:
         self.stalls = stalls
         self.after = ending or Ending(False, False, True, True)
 
-    def send(self, data: bytes, deadline: float) -> None:
+    def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002
         self.sent += data
 
-    def receive(self, size: int, deadline: float) -> bytes:
+    def receive(self, size: int, deadline: float) -> bytes:  # noqa: ARG002
         if not self.pieces and self.stalls:
             raise TimeoutError("its time ran out")
         piece = self.pieces.pop(0) if self.pieces else b""
