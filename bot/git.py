@@ -49,7 +49,6 @@ _NETWORK = re.compile(
 )
 _DENIED = re.compile(r"error: 40[134]|Authentication failed|not found", re.IGNORECASE)
 _REJECTION = re.compile(r"rejected|refusing|^remote: ")
-_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _LINK, _SUBMODULE, _ABSENT = "120000", "160000", "000000"
 _RAW_FIELDS = 5
 
@@ -288,11 +287,6 @@ def _reason(meta: str, raw_path: bytes) -> str | None:
             "purpose; apply that part by hand."
         )
     return None
-
-
-def is_commit(text: str) -> bool:
-    """Whether the text is a full commit id."""
-    return _COMMIT.fullmatch(text) is not None
 
 
 @contextmanager

@@ -104,11 +104,6 @@ class Publisher:
         self._told.pop(job_id, None)
         return self._store.published(job_id, published.url, published.branch)
 
-    def give_up(self, job_id: str, reason: str) -> None:
-        """End a job that could not be published, so that it is not tried for ever."""
-        self._bookmarks.put(note_name(job_id), reason)
-        self._store.published(job_id, None, None)
-
     def _installation(self, stored: StoredJob) -> Installation:
         job = stored.job
         return self._app.installation(job.installation_id, job.repository, job.delivery_id)

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from bot import main
 from bot.fakehub.server import FakehubServer
 from engine.store import connect, migrate
-from tests.bot.stage import FILES, NUMBERS, Stage, serving
+from tests.bot.stage import FILES, NUMBERS, Stage, Switch, serving
 from tests.factories import SECRET, make_key, make_settings
 
 
@@ -48,9 +49,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakehubServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def web(hub: FakehubServer) -> Iterator[Switch]:
+    """Our receiver on a port; each test puts its own application in."""
+    switch = Switch()
+    with serving(switch) as address:
+        switch.address = f"{address}/webhooks/github"
+        yield switch
+
+
 @pytest.fixture
 def stage(
-    hub: FakehubServer, tasks: ModuleType, database: sa.Engine, tmp_path: Path
+    hub: FakehubServer, web: Switch, tasks: ModuleType, database: sa.Engine, tmp_path: Path
 ) -> Iterator[Stage]:
     number = next(NUMBERS)
     owner, visitor = f"ann-{number}", f"bob-{number}"
@@ -70,19 +80,20 @@ def stage(
         public_url="http://bot.example",
         write_gap_s=0,
     )
-    with serving(settings) as address:
-        driver.set_webhook(f"{address}/webhooks/github")
-        yield Stage(
-            driver,
-            settings,
-            owner,
-            visitor,
-            f"{owner}/calc",
-            installation_id,
-            repository.repository_id,
-            tasks.Desk,
-            database,
-        )
-        driver.wait_until_delivered()
+    web.app = main.build(settings)
+    driver.set_webhook(web.address)
+    yield Stage(
+        driver,
+        settings,
+        owner,
+        visitor,
+        f"{owner}/calc",
+        installation_id,
+        repository.repository_id,
+        tasks.Desk,
+        database,
+    )
     driver.clear_faults()
+    driver.release_deliveries()
+    driver.wait_until_delivered()
     driver.set_webhook(None)

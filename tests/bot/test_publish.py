@@ -108,7 +108,7 @@ def test_publishing_twice_changes_nothing(stage: Stage) -> None:
 
 def test_two_publishers_at_once_make_one_pull_request(stage: Stage) -> None:
     number, job_id = finished(stage)
-    other = stage.make_desk(stage.settings, stage.wake)
+    other = stage.another_desk()
     threads = [
         threading.Thread(target=desk.publish, args=(job_id,)) for desk in (stage.desk, other)
     ]

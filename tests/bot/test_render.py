@@ -201,7 +201,10 @@ def test_a_changed_test_stands_before_the_unchanged_ones() -> None:
     assert body.index("| `tests/test_calc.py::test_add`") < body.index("::test_sub")
 
 
-@given(st.text(alphabet=st.sampled_from("ab\n`~ <>/details"), max_size=400), st.integers(600, 900))
+@given(
+    st.text(alphabet=st.sampled_from("ab\n`~ <>/details"), min_size=120, max_size=400),
+    st.integers(600, 900),
+)
 def test_cutting_keeps_the_limit_and_closes_every_fence(text: str, limit: int) -> None:
     long = f"# head\n\n{fenced(text, 'diff')}\n\n" * 8
     short = cut(long, limit)
