@@ -122,9 +122,7 @@ class Workspace:
         """Bring one commit's files here; by `branch` where the server refuses single commits."""
         try:
             self._fetch(commit, 1)
-        except GitFailedError as error:
-            if error.retryable:
-                raise
+        except GitFailedError:
             self._fetch(f"refs/heads/{branch}", FALLBACK_DEPTH)
         self._run("cat-file", "-e", f"{commit}^{{commit}}")
 
