@@ -23,11 +23,6 @@ class Account(Seen):
     login: str
     type: str = "User"
 
-    @property
-    def is_bot(self) -> bool:
-        """Whether this is some app's account."""
-        return self.type == "Bot" or self.login.endswith("[bot]")
-
 
 class AppRef(Seen):
     """The app through which something was written."""
@@ -60,7 +55,6 @@ class IssueData(Seen):
     title: str = ""
     body: str | None = None
     state: str = "open"
-    locked: bool = False
     user: Account | None = None
     labels: tuple[LabelRef, ...] = ()
     pull_request: PullRequestMark | None = None

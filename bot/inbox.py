@@ -156,9 +156,7 @@ class Inbox:
 
     def reopen(self, delivery_id: str) -> None:
         """Have a delivery worked off once more, from the start."""
-        self._update(
-            delivery_id, state=DeliveryState.RECEIVED.value, claimed_until=0.0, attempts=0
-        )
+        self._update(delivery_id, state=DeliveryState.RECEIVED.value, claimed_until=0.0, attempts=0)
 
     def _update(self, delivery_id: str, **values: object) -> None:
         change = deliveries.update().where(deliveries.c.delivery_id == delivery_id)

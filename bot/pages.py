@@ -30,7 +30,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StageView:
     """One stage of a job as the page shows it: done, now, or to come."""
 
     name: str
@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class IterationView:
     """The candidates of one iteration."""
 
     number: int
@@ -96,13 +96,15 @@ def _environment() -> Environment:
 
 
 def _job_page(pages: Environment, stored: StoredJob, tried: Sequence[StoredCandidate]) -> str:
-    rounds = [Round(n + 1, list(g)) for n, g in groupby(tried, key=lambda each: each.iteration)]
+    iterations = [
+        IterationView(n + 1, list(g)) for n, g in groupby(tried, key=lambda each: each.iteration)
+    ]
     done = stored.state is JobState.DONE
     return pages.get_template("job.html").render(
         stored=stored,
         job=stored.job,
-        steps=steps_of(stored),
-        rounds=rounds,
+        stages=stages_of(stored),
+        iterations=iterations,
         patched=stored.outcome if isinstance(stored.outcome, Patched) else None,
         reason="" if isinstance(stored.outcome, Patched | None) else stored.outcome.reason,
         refresh=0 if done else REFRESH_S,
@@ -132,7 +134,7 @@ def stage_of(stored: StoredJob) -> Stage:
     return Stage.QUEUED if stored.state is JobState.QUEUED else Stage.SNAPSHOT
 
 
-def steps_of(stored: StoredJob) -> Sequence[Step]:
+def stages_of(stored: StoredJob) -> Sequence[StageView]:
     """Every stage and whether it is over."""
     order = list(Stage)
     now = order.index(stage_of(stored))
@@ -140,7 +142,9 @@ def steps_of(stored: StoredJob) -> Sequence[Step]:
         "done" if place < now else "now" if place == now else "" for place in range(len(order))
     ]
     words = ["done"] * len(order) if stored.state is JobState.DONE else words
-    return [Step(name.replace("_", " "), when) for name, when in zip(order, words, strict=True)]
+    return [
+        StageView(name.replace("_", " "), when) for name, when in zip(order, words, strict=True)
+    ]
 
 
 def verdict(stored: StoredJob) -> str:

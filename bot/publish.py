@@ -137,10 +137,10 @@ class Publisher:
             return Published(note=f"{str(error)[0].upper()}{str(error)[1:]}.")
 
     def _end(self, installation: Installation, stored: StoredJob) -> Published:
+        repository = installation.repository()
         outcome, request = stored.outcome, stored.request
         if not isinstance(outcome, Patched) or request is None:
             return Published()
-        repository = installation.repository()
         if not repository.writable:
             return Published(note="The repository is archived, so nothing can be pushed to it.")
         issue = installation.issue(stored.job.issue.number)

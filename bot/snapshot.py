@@ -14,7 +14,7 @@ from engine.errors import SnapshotInvalidError
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class Start:
     """Where a search starts: the commit that a branch points at now."""
 
     branch: str
@@ -37,7 +37,7 @@ def take(job: RepairJob, installation: Installation, root: Path) -> RepairReques
         commit = workspace.tip(branch)
         if commit is None:
             return _no(_missing(workspace, branch))
-        return _pack(job, workspace, Base(branch, commit), root)
+        return _pack(job, workspace, Start(branch, commit), root)
 
 
 def _missing(workspace: git.Workspace, branch: str) -> str:
@@ -47,10 +47,10 @@ def _missing(workspace: git.Workspace, branch: str) -> str:
 
 
 def _pack(
-    job: RepairJob, workspace: git.Workspace, base: Base, root: Path
+    job: RepairJob, workspace: git.Workspace, start: Start, root: Path
 ) -> RepairRequest | Failed:
-    workspace.fetch(base.commit, base.branch)
-    size = workspace.size(base.commit)
+    workspace.fetch(start.commit, start.branch)
+    size = workspace.size(start.commit)
     if size.files > snapshot.MAX_FILES or size.total_bytes > snapshot.MAX_BYTES:
         return _no(
             f"the repository has {size.files:,} files with {size.total_bytes:,} bytes; I take "
@@ -61,12 +61,12 @@ def _pack(
     try:
         with tempfile.TemporaryDirectory(prefix="evoscale-tree-") as folder:
             tree = Path(folder) / "tree"
-            workspace.lay_out(base.commit, tree)
+            workspace.lay_out(start.commit, tree)
             packed = snapshot.pack(tree, root, f"{job.job_id}-{uuid.uuid4().hex[:8]}")
     except SnapshotInvalidError as error:
         return _no(str(error))
     ref = SnapshotRef(
-        base_commit=base.commit, base_branch=base.branch, key=packed.key, sha256=packed.sha256
+        base_commit=start.commit, base_branch=start.branch, key=packed.key, sha256=packed.sha256
     )
     return RepairRequest(job=job, snapshot=ref)
 

@@ -63,7 +63,6 @@ class SentDelivery(Seen):
     id: int
     guid: str
     delivered_at: datetime
-    redelivery: bool = False
     status_code: int = 0
     event: str = ""
 

@@ -458,6 +458,29 @@ def test_a_renamed_repository_gets_its_pull_request(stage: Stage) -> None:
     assert str(only_pull(stage)["html_url"]) in stage.status(number)
 
 
+def test_a_renamed_repository_is_told_of_a_search_without_a_patch(stage: Stage) -> None:
+    number = stage.open_issue()
+    stage.repair = lambda _request: None
+    stage.label(number)
+    stage.settle()
+    job_id = stage.latest(number).job.job_id
+    stage.delete_bot_comments(number)
+    stage.driver.rename(stage.repository, "sums")
+    stage.repository = f"{stage.owner}/sums"
+    stage.repair = finds_nothing
+    stage.woken.append((REPAIR, job_id))
+    stage.settle()
+    assert "No candidate kept the tests passing." in stage.status(number)
+
+
+def test_a_locked_issue_still_gets_its_pull_request(stage: Stage) -> None:
+    number = stage.open_issue()
+    stage.driver.lock_issue(stage.repository, number)
+    stage.label(number)
+    stage.settle()
+    assert stage.latest(number).url == only_pull(stage)["html_url"]
+
+
 def test_an_issue_closed_on_the_way_gets_its_patch_but_no_pull_request(stage: Stage) -> None:
     number = stage.open_issue()
     stage.repair = lambda _request: None
