@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(TEST_STAMP): pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/pip install -q $(PIP_ARGS) -c constraints.txt -e ".[dev,train]"
+	$(BIN)/pip install -q $(PIP_ARGS) -c constraints.txt -e ".[dev]"
 	@touch $@ $(STAMP)
 
 clean:

@@ -1,0 +1,64 @@
+"""`make docs`: writes docs/configure.md from the settings classes; a test compares the two."""
+
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from bot.settings import BotSettings
+from engine.repo_config import PATH, RepoConfig
+from engine.settings import EngineSettings
+from sandbox.settings import SandboxSettings
+
+TARGET = Path(__file__).parent.parent / "docs" / "configure.md"
+HEAD = """\
+# Configuration
+
+Generated from the settings classes by `make docs`; edit those.
+
+Everything is an environment variable. The bot's processes read `EVOSCALE_BOT_*`, the engine's `EVOSCALE_ENGINE_*` and
+`EVOSCALE_SANDBOX_*`. Give the engine none of the bot's: it needs no GitHub credential, and code that strangers wrote runs
+under its care. `evoscale doctor` checks what you set.
+"""
+
+
+def section(title: str, prefix: str, settings: type[BaseSettings]) -> str:
+    rows = ["| variable | default | what it does |", "|---|---|---|"]
+    for name, field in settings.model_fields.items():
+        shown = default(field.default, name)
+        rows.append(f"| `{prefix}{name.upper()}` | {shown} | {text(field.description)} |")
+    return f"\n## {title}\n\n" + "\n".join(rows) + "\n"
+
+
+def default(value: object, name: str) -> str:
+    if value is PydanticUndefined:
+        return "by the user's home" if name == "cache_dir" else "**needed**"
+    return "" if value in (None, "") else f"`{value}`"
+
+
+def text(description: str | None) -> str:
+    return (description or "").replace("|", "\\|")
+
+
+def repository_section() -> str:
+    rows = ["| key | what it does |", "|---|---|"]
+    rows += [f"| `{name}` | {text(f.description)} |" for name, f in RepoConfig.model_fields.items()]
+    head = (
+        f"\n## A repository's own file, `{PATH}`\n\nRead from the snapshot, never above what the job was "
+        "given. All keys are optional.\n\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def render() -> str:
+    return (
+        HEAD
+        + section("Bot", "EVOSCALE_BOT_", BotSettings)
+        + section("Engine", "EVOSCALE_ENGINE_", EngineSettings)
+        + section("Sandbox", "EVOSCALE_SANDBOX_", SandboxSettings)
+        + repository_section()
+    )
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), encoding="utf-8")
