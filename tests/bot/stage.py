@@ -172,6 +172,11 @@ class Stage:
             connection.execute(jobs.update().values(lease_until=0.0))
             connection.execute(deliveries.update().values(claimed_until=0.0))
 
+    def age_jobs(self) -> None:
+        """As if a minute had passed since anything happened to a job."""
+        with self.database.begin() as connection:
+            connection.execute(jobs.update().values(updated_at=jobs.c.updated_at - 60))
+
     def forget_waiting(self) -> None:
         """As if the time that jobs and installations have to wait had passed."""
         with self.database.begin() as connection:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bot import git
+from bot.errors import GitFailedError
 from bot.fakehub import faults
 from bot.fakehub.git_repository import SYMLINK, File
 from bot.github import Installation
@@ -317,3 +318,69 @@ def test_waking_the_engine_for_a_finished_job_does_nothing(stage: Stage) -> None
     number, job_id = finished(stage)
     stage.step(REPAIR, job_id)
     assert stage.latest(number).state is JobState.FINISHED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "remote: error: GH006: Protected branch update failed for refs/heads/x.\n"
+        "!\trefs/heads/x:refs/heads/x\t[remote rejected] (protected branch hook declined)\nDone",
+        "remote: error: GH013: Commits must have verified signatures.\n"
+        "!\trefs/heads/x:refs/heads/x\t[remote rejected] (push declined)\nDone",
+        "!\trefs/heads/x:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create "
+        "or update workflow without `workflows` permission)\nDone",
+    ],
+)
+def test_a_rule_that_refuses_the_branch_is_told_in_github_s_words(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    number, job_id = finished(stage)
+    real = git.Workspace._talk
+
+    def talk(self: git.Workspace, *arguments: str) -> bytes:
+        if arguments[0] == "push":
+            raise GitFailedError("push", said, retryable=False)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(git.Workspace, "_talk", talk)
+    stage.desk.publish(job_id)
+    status = stage.status(number)
+    assert "GitHub did not take the branch" in status
+    assert "remote rejected" in status
+    assert "+    return a + b" in status
+
+
+def test_a_base_branch_deleted_on_the_way_leaves_the_branch_and_says_so(stage: Stage) -> None:
+    number, job_id = finished(stage)
+    stage.driver.push(stage.repository, "next", {"n": "1"}, as_user=stage.owner, start="main")
+    stage.driver.delete_branch(stage.repository, "main")
+    stage.desk.publish(job_id)
+    assert stage.latest(number).state is JobState.DONE
+    assert stage.driver.pulls(stage.repository) == []
+    assert "+    return a + b" in stage.status(number)
+
+
+def test_a_broker_that_is_down_delays_the_job_and_loses_nothing(stage: Stage) -> None:
+    stage.wake = lambda _task, _job_id: False  # type: ignore[assignment, method-assign]
+    stage.restart()
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    assert stage.latest(number).state is JobState.QUEUED
+    del stage.wake  # type: ignore[method-assign]
+    stage.restart()
+    stage.age_jobs()
+    for _ in range(3):
+        stage.desk.wake_open_jobs()
+        stage.settle()
+    assert len(stage.driver.pulls(stage.repository)) == 1
+
+
+@pytest.mark.parametrize("label", ["needs/fix \U0001f642", "-rf", "..", "a b,c", "x" * 50])
+def test_a_label_of_any_name_works(stage: Stage, label: str) -> None:
+    stage.settings = stage.settings.model_copy(update={"label": label})
+    stage.restart()
+    number = stage.open_issue()
+    stage.driver.add_label(stage.repository, number, label, as_user=stage.owner)
+    stage.settle()
+    assert len(stage.driver.pulls(stage.repository)) == 1
