@@ -24,7 +24,7 @@ check: $(TEST_STAMP)
 	$(BIN)/typos
 
 bench: $(TEST_STAMP)
-	$(BIN)/evoscale bench all --out build/bench
+	$(BIN)/python -m tests.benchmarks --out build/bench $(ARGS)
 
 docs: $(TEST_STAMP)
 	$(BIN)/python -m tests.generate_docs

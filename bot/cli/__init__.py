@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -47,7 +48,8 @@ def main() -> None:
     try:
         app()
     except (BotError, EngineError, SandboxError) as error:
-        err.print(f"[bold red]evoscale:[/] {error}", highlight=False, markup=True)
+        told = f"[bold red]evoscale:[/] {escape(str(error))}"
+        err.print(told, highlight=False, soft_wrap=True)
         sys.exit(EXIT_BAD_INPUT)
 
 
@@ -64,6 +66,9 @@ def demo(
         str, typer.Option(help="Which real bug; `evoscale demo --list` names them.")
     ] = "",
     list_cases: Annotated[bool, typer.Option("--list", help="List the real bugs.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+    ] = False,
 ) -> None:
     """From a labelled issue to a tested pull request, all on this machine.
 
@@ -75,8 +80,8 @@ def demo(
     if list_cases:
         demo_module.list_cases(out)
         return
-    options = demo_module.DemoOptions(keep=keep, offline=offline, sandbox=sandbox, case=case)
-    raise typer.Exit(demo_module.run(options, out))
+    options = demo_module.DemoOptions(keep, offline, sandbox, case, as_json)
+    raise typer.Exit(demo_module.run(options, err if as_json else out))
 
 
 @app.command()

@@ -1,7 +1,9 @@
 """`evoscale demo`: somebody labels an issue on a GitHub of this machine's own, and gets a patch."""
 
+import json
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +42,7 @@ class DemoOptions:
     offline: bool = False
     sandbox: str = "auto"
     case: str = ""
+    as_json: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +101,8 @@ def _play(options: DemoOptions, folder: Path, watch: Watch, out: Console) -> int
         out.print(f"[bold]issue[/]         {url}")
         job = _follow(stack, watch, out)
         solved = _report(job, driver, project, watch, out)
+        if options.as_json:
+            sys.stdout.write(_summary(job, project, watch) + "\n")
         if options.keep:
             _stay(stack, out)
         driver.close()
@@ -193,6 +198,20 @@ def _report(
     out.print(_seconds(watch))
     pulls = driver.pulls(f"{OWNER}/{project.name}")
     return len(pulls) == 1 and job.outcome.evidence.no_regression
+
+
+def _summary(job: StoredJob | None, project: Project, watch: Watch) -> str:
+    """The story as one JSON object."""
+    outcome = job.outcome if job else None
+    return json.dumps(
+        {
+            "project": project.origin,
+            "status": outcome.status if outcome else "no outcome",
+            "url": job.url if job else None,
+            "patch": outcome.patch if isinstance(outcome, Patched) else "",
+            "seconds": {**watch.seen, "total": watch.total_s},
+        }
+    )
 
 
 def _evidence_table(evidence: Evidence) -> Table:

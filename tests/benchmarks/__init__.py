@@ -1,0 +1,1 @@
+"""Figures, one module each: JSON under build/bench and a table. Nothing here asserts a time."""

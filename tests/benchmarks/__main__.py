@@ -1,0 +1,39 @@
+"""`make bench`: measures everything that this machine can, one figure after the other."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import boxes, candidates, demo, receiver, tokens
+
+Figures = dict[str, float | int | str]
+BENCHES: dict[str, Callable[[], Figures]] = {
+    "boxes": boxes.measure,
+    "receiver": receiver.measure,
+    "tokens": tokens.measure,
+    "candidates": candidates.measure,
+    "demo": demo.measure,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    parser.add_argument("--only", choices=list(BENCHES), action="append")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    table = Table("bench", "figure", "value")
+    for name in given.only or list(BENCHES):
+        figures = BENCHES[name]()
+        (given.out / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+        for figure, value in figures.items():
+            table.add_row(name, figure, f"{value:.3g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
