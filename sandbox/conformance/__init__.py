@@ -153,7 +153,7 @@ def space_is_limited(box: Box) -> str | None:
 def files_are_limited(box: Box) -> str | None:
     """The number of files has a limit as well."""
     result = python(box, MANY_FILES)
-    return said(result) if b"made" in result.output else None
+    return said(result) if result.exit_code == 0 and b"made" in result.output else None
 
 
 def processors_are_limited(box: Box) -> str | None:

@@ -1,10 +1,12 @@
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydantic
@@ -164,6 +166,53 @@ def test_a_plain_user_can_run_tests_in_a_box(open_directory: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DOES NOT HOLD" not in done.stdout
     assert done.stdout.startswith("bubblewrap\n")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from sandbox.bubblewrap import BubblewrapSandbox
+from sandbox.contract import Limits
+from sandbox.settings import SandboxSettings
+sandbox = BubblewrapSandbox(SandboxSettings(cache_dir=Path(sys.argv[1])))
+with sandbox.open(sys.argv[2], Limits()) as box:
+    box.exec(["true"])
+    print("open", flush=True)
+    box.exec(["sleep", sys.argv[3]])
+"""
+
+
+def running(word: str) -> bool:
+    for process in Path("/proc").iterdir():
+        try:
+            if (
+                process.name.isdigit()
+                and f"sleep\0{word}\0".encode() == (process / "cmdline").read_bytes()
+            ):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def until(happened: Callable[[], bool]) -> bool:
+    for _ in range(600):
+        if happened():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_no_process_outlives_one_that_was_killed(bubblewrap: BubblewrapSandbox, image: str) -> None:
+    word = f"{os.getpid()}.5"
+    argv = [sys.executable, "-c", HOLD, str(settings().cache_dir), image, word]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        assert until(lambda: running(word))
+        process.send_signal(signal.SIGKILL)
+    assert until(lambda: not running(word))
+    bubblewrap.reap()
 
 
 def test_the_machine_is_not_in_the_box(
