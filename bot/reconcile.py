@@ -4,9 +4,10 @@ GitHub never delivers again by itself, so whatever happened while we were down i
 """
 
 import logging
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,10 +83,14 @@ class Sweeps:
         self._snapshot_dir = snapshot_dir
         self._now = now
         self._nudges: dict[str, Nudge] = {}
+        self._lock = threading.Lock()
 
     def wake_open_jobs(self) -> int:
         """Wake whoever owes a step that nobody works at; a job that kills its worker ends here."""
-        jobs = self._store.open_jobs()
+        with self._lock:
+            return self._wake_due(self._store.open_jobs())
+
+    def _wake_due(self, jobs: Sequence[StoredJob]) -> int:
         due = [stored for stored in jobs if self._is_due(stored)]
         for stored in due:
             if not self._ended_as_poison(stored):

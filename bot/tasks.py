@@ -1,6 +1,6 @@
 """Celery: dispatch, snapshot, progress, publish, reconcile; the one process with the App's key.
 
-The inbox is looked into twice a second by a thread of the worker, not woken through the broker: so
+The inbox is looked into twice a second by a thread of the worker, not through the broker: so
 the receiver needs no broker, a job starts within a second, and a lost message costs nothing.
 """
 
@@ -36,6 +36,7 @@ WAKE_S = 10.0
 SWEEP_S = 300.0
 BATCH = 20
 MAX_DELIVERY_ATTEMPTS = 5
+AFTER_FAILURE_S = 5.0
 BACKOFF_S = 30.0
 MAX_BACKOFF_S = 900.0
 
@@ -237,35 +238,24 @@ class Desk:
         return float(until or 0) - time.time()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ticker:
-    """The thread that looks: into the inbox all the time, at everything else now and then."""
+    """A thread that does one thing again and again; a slow sweep must not hold up the inbox."""
 
-    desk: Callable[[], Desk]
+    work: Callable[[], object]
+    gap_s: float
     stop: threading.Event
-    next_wake: float = 0.0
-    next_sweep: float = 0.0
 
     def run(self) -> None:
-        """Look until told to stop; no failure ends it."""
-        while not self.stop.wait(LOOK_S):
+        """Work until told to stop; no failure ends it."""
+        gap_s = 0.0
+        while not self.stop.wait(gap_s):
+            gap_s = self.gap_s
             try:
-                self.look(time.monotonic())
+                self.work()
             except Exception:
                 logger.exception("looking failed; trying again")
-                self.stop.wait(BACKOFF_S / 10)
-
-    def look(self, now: float) -> None:
-        """Do what is due at `now`."""
-        desk = self.desk()
-        desk.dispatch()
-        if now >= self.next_sweep:
-            self.next_sweep = now + SWEEP_S
-            desk.reconcile()
-        elif now >= self.next_wake:
-            desk.wake_open_jobs()
-        if now >= self.next_wake:
-            self.next_wake = now + WAKE_S
+                gap_s = max(self.gap_s, AFTER_FAILURE_S)
 
 
 _configured = settings.load()
@@ -315,14 +305,20 @@ def reconcile() -> None:
 
 @worker_ready.connect
 def start_looking(**_: object) -> None:
-    """Start the ticker beside the worker."""
+    """Start the tickers beside the worker."""
     logs.set_up(_configured.log_style)
     for chatty in ("httpx", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    threading.Thread(target=Ticker(desk, _stop).run, name="ticker", daemon=True).start()
+    for work, gap_s in (
+        (lambda: desk().dispatch(), LOOK_S),
+        (lambda: desk().wake_open_jobs(), WAKE_S),
+        (lambda: desk().reconcile(), SWEEP_S),
+    ):
+        ticker = Ticker(work, gap_s, _stop)
+        threading.Thread(target=ticker.run, name="ticker", daemon=True).start()
 
 
 @worker_shutting_down.connect
 def stop_looking(**_: object) -> None:
-    """End the ticker with the worker."""
+    """End the tickers with the worker."""
     _stop.set()

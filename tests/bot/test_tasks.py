@@ -179,29 +179,51 @@ class DeskDouble:
         return call
 
 
-def test_the_ticker_looks_into_the_inbox_every_time_and_at_the_rest_now_and_then(
-    tasks: ModuleType,
-) -> None:
-    desk = DeskDouble()
-    ticker = tasks.Ticker(lambda: desk, threading.Event())
-    for now in (1000.0, 1000.5, 1010.0, 1011.0, 1299.0, 1300.0):
-        ticker.look(now)
-    assert desk.calls.count("dispatch") == 6
-    assert desk.calls.count("reconcile") == 2
-    assert desk.calls.count("wake_open_jobs") == 2
-
-
-def test_the_ticker_survives_a_failure_and_stops_when_told(tasks: ModuleType) -> None:
+def test_a_ticker_works_at_once_and_again_until_it_is_told_to_stop(tasks: ModuleType) -> None:
     stop = threading.Event()
     times: list[int] = []
 
-    def desk() -> object:
+    def work() -> None:
         times.append(1)
-        stop.set()
+        if len(times) == 3:
+            stop.set()
+
+    tasks.Ticker(work, 0.001, stop).run()
+    assert len(times) == 3
+
+
+def test_a_ticker_survives_a_failure(tasks: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "AFTER_FAILURE_S", 0.001)
+    stop = threading.Event()
+    times: list[int] = []
+
+    def work() -> object:
+        times.append(1)
+        if len(times) == 2:
+            stop.set()
         return crash()
 
-    tasks.Ticker(desk, stop).run()
-    assert times == [1]
+    tasks.Ticker(work, 0.001, stop).run()
+    assert len(times) == 2
+
+
+def test_the_worker_looks_as_soon_as_it_is_ready(
+    tasks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = DeskDouble()
+    stop = threading.Event()
+    monkeypatch.setattr(tasks, "_desks", [desk])
+    monkeypatch.setattr(tasks, "_stop", stop)
+    monkeypatch.setattr(tasks.logs, "set_up", lambda _style: None)
+    before = set(threading.enumerate())
+    tasks.start_looking()
+    tickers = set(threading.enumerate()) - before
+    while len(set(desk.calls)) < 3:
+        threading.Event().wait(0.01)
+    tasks.stop_looking()
+    for ticker in tickers:
+        ticker.join(5)
+    assert {"dispatch", "reconcile", "wake_open_jobs"} <= set(desk.calls)
 
 
 def test_celery_s_tasks_are_as_thin_as_their_names(
