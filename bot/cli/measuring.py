@@ -63,3 +63,43 @@ def humanevalfix(
         f"{report.solved} of {report.total} solved ({100 * report.rate:.1f} %) within "
         f"{iterations * candidates} candidates; {report.seconds_per_function:.1f} s a function"
     )
+
+
+@app.command()
+def realbugs(
+    name: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this bug; repeat it for more.")
+    ] = None,
+    iterations: Annotated[int, typer.Option(min=1, max=20, help="T, the first included.")] = 6,
+    candidates: Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")] = 16,
+    minutes: Annotated[float, typer.Option(min=0.1, help="The longest for one bug.")] = 5.0,
+    sandbox: Annotated[
+        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+    ] = "auto",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write the table of docs/results.md here.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+    ] = False,
+) -> None:
+    """Try every real bug of the list; a hidden check is the verdict."""
+    from bot.cli import real_bugs
+    from engine.contract import Budget
+    from sandbox.settings import SandboxSettings
+
+    err = Console(stderr=True)
+
+    def say(result: real_bugs.Result) -> None:
+        word = "[green]solved[/]" if result.solved else f"[dim]{result.status}[/]"
+        err.print(f"{result.name:32} {word}  {result.candidates} candidates {result.seconds:.0f} s")
+
+    budget = Budget(
+        iterations=iterations, candidates_per_iteration=candidates, wall_clock_s=minutes * 60
+    )
+    results = real_bugs.run_all(name or [], budget, SandboxSettings(kind=sandbox), say)
+    command = f"evoscale bench realbugs --iterations {iterations} --candidates {candidates}"
+    if out_file is not None:
+        out_file.write_text(real_bugs.as_markdown(results, command), encoding="utf-8")
+    if as_json:
+        sys.stdout.write(real_bugs.as_json(results) + "\n")

@@ -69,9 +69,10 @@ class Watch:
 
 def list_cases(out: Console) -> None:
     """Print the real bugs that `--case` takes."""
-    table = Table("case", "licence", "fixed in", "report")
+    table = Table("case", "release", "licence", "report")
     for case in cases.load():
-        table.add_row(case.slug, case.licence, case.fixed_version, case.title)
+        release = f"{case.project} {case.version}"
+        table.add_row(case.name, release, case.licence, escape(case.title))
     out.print(table)
 
 

@@ -49,30 +49,30 @@ class CaseUnavailableError(BotError):
 
 
 class Case(BaseModel):
-    """One real bug. `kind` says what sort of change the next release made."""
+    """One real bug that the next release mended.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `before`, `after` and `check` are the maintainers' answer: for the harness that judges, never
+    for anything that looks for a patch. `demo` marks the one that `evoscale demo` plays.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
+    project: str
     version: str
     sha256: str
     fixed_version: str
-    fixed_sha256: str
     licence: str
     reference: str
     path: str
     function: str
-    kind: str
+    change: str
+    before: str
+    after: str
     title: str
     body: str
-    check: str = ""
-    test_command: str = ""
+    check: str
     demo: bool = False
-
-    @property
-    def slug(self) -> str:
-        """`name-version`, as `--case` takes it."""
-        return f"{self.name}-{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class Project:
 def load() -> list[Case]:
     """Every case of `cases.toml`."""
     with CASES.open("rb") as stream:
-        return [Case.model_validate(each) for each in tomllib.load(stream).get("case", [])]
+        return [Case.model_validate(each) for each in tomllib.load(stream)["bug"]]
 
 
-def find(slug: str) -> Case:
+def find(name: str) -> Case:
     """The case of this name, or the demo's own when the name is empty.
 
     Raises:
@@ -100,10 +100,10 @@ def find(slug: str) -> Case:
     """
     cases = load()
     for case in cases:
-        if case.slug == slug or (not slug and case.demo):
+        if case.name == name or (not name and case.demo):
             return case
-    known = ", ".join(case.slug for case in cases)
-    raise CaseUnavailableError(f"there is no case {slug!r}; there are {known or 'none'}")
+    known = ", ".join(case.name for case in cases)
+    raise CaseUnavailableError(f"there is no case {name!r}; there are {known or 'none'}")
 
 
 def fetch(name: str, version: str, sha256: str, into: Path) -> Path:
@@ -143,9 +143,9 @@ def project_of(case: Case, into: Path) -> Project:
     Raises:
         CaseUnavailableError: it cannot be had.
     """
-    root = fetch(case.name, case.version, case.sha256, into)
-    origin = f"{case.name} {case.version} ({case.licence}); fixed in {case.fixed_version}"
-    return Project(root, case.name, case.title, case.body, origin)
+    root = fetch(case.project, case.version, case.sha256, into)
+    origin = f"{case.project} {case.version} ({case.licence}); fixed in {case.fixed_version}"
+    return Project(root, case.project, case.title, case.body, origin)
 
 
 def small_project() -> Project:

@@ -20,7 +20,7 @@ DEMO = [sys.executable, "-m", "bot.cli", "demo", "--offline", "--sandbox", "bubb
 
 def environment(tmp_path: Path) -> dict[str, str]:
     script = write_script(tmp_path / "script.json", [[FIX]])
-    return {**os.environ, **script, "TMPDIR": str(tmp_path)}
+    return {**os.environ, **script, "TMPDIR": str(tmp_path)}  # noqa: TID251 - a child of ours
 
 
 def left_running(tmp_path: Path) -> list[str]:
