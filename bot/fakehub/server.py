@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import uvicorn
@@ -129,12 +128,7 @@ class FakehubServer:
         self.driver = FakehubDriver(self.base_url, self.state.admin_token)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.driver.close()
         self._sender.stop()
         self._server.should_exit = True
