@@ -260,6 +260,7 @@ class Ticker:
 
 _configured = settings.load()
 app = queue.make_app(_configured.broker_url, _configured.broker_dir)
+app.conf.beat_schedule = {"reconcile": {"task": queue.RECONCILE, "schedule": SWEEP_S}}
 _lock = threading.Lock()
 _desks: list[Desk] = []
 _stop = threading.Event()
@@ -312,10 +313,10 @@ def start_looking(**_: object) -> None:
     for work, gap_s in (
         (lambda: desk().dispatch(), LOOK_S),
         (lambda: desk().wake_open_jobs(), WAKE_S),
-        (lambda: desk().reconcile(), SWEEP_S),
     ):
         ticker = Ticker(work, gap_s, _stop)
         threading.Thread(target=ticker.run, name="ticker", daemon=True).start()
+    queue.wake(app, queue.RECONCILE)
 
 
 @worker_shutting_down.connect

@@ -221,7 +221,7 @@ def beat(
         "evoscale-beat"
     ),
 ) -> None:
-    """Run the scheduler: dispatch, reconcile, and whatever else looks now and then."""
+    """Run the scheduler: it has the bot look now and then for what no delivery told it."""
     from bot.tasks import app as celery
 
     celery.Beat(schedule=str(state), loglevel="WARNING").run()
