@@ -7,7 +7,7 @@ from engine.contract import Failed, NoPatch, Patched, RepairRequest, TriggerKind
 from engine.queue import REPAIR
 from engine.store import JobState
 from tests.bot.stage import FILES, Stage, finds_nothing
-from tests.factories import make_evidence, make_patched
+from tests.factories import make_delivery, make_evidence, make_patched
 
 ADD_STRINGS = """\
 --- a/calc/__init__.py
@@ -504,3 +504,47 @@ def test_a_patch_without_proof_says_so_everywhere(stage: Stage) -> None:
     stage.settle()
     assert "not proven to fix" in stage.status(number)
     assert "not proven to fix" in str(only_pull(stage)["body"])
+
+
+def test_a_command_during_a_search_is_acknowledged_and_starts_no_other(stage: Stage) -> None:
+    stage.repair = lambda _request: None
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    comment = stage.command(number, "/evoscale retry")
+    stage.settle()
+    assert stage.reactions(comment) == ["eyes"]
+    assert stage.latest(number).job.generation == 1
+
+
+def test_a_delivery_that_cannot_be_read_is_ignored_with_its_reason(stage: Stage) -> None:
+    delivery = make_delivery(b'{"issue": 3}')
+    stage.desk.inbox.accept(delivery)
+    stage.settle()
+    assert stage.desk.inbox.state_of(delivery.delivery_id) == (
+        DeliveryState.IGNORED,
+        "the payload's issue cannot be read: Input should be an object",
+    )
+
+
+def test_an_archived_repository_starts_nothing(stage: Stage) -> None:
+    number = stage.open_issue()
+    stage.driver.wait_until_delivered()
+    stage.driver.hold_deliveries()
+    stage.label(number)
+    stage.driver.archive(stage.repository)
+    stage.driver.release_deliveries()
+    stage.settle()
+    assert "the repository is archived" in stage.inbox_reasons()
+
+
+def test_reviews_cannot_start_searches_for_ever(stage: Stage) -> None:
+    stage.settings = stage.settings.model_copy(update={"jobs_per_issue": 1})
+    stage.restart()
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    at = int(str(only_pull(stage)["number"]))
+    stage.driver.review(stage.repository, at, "COMMENT", "More.", as_user=stage.owner)
+    stage.settle()
+    assert stage.latest(number).job.generation == 1
