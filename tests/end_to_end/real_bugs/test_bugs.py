@@ -3,17 +3,15 @@
 import ast
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.demo.cases import CASES
 from engine.line_format import MAX_ISSUE_CHARS, MAX_LINES
 from engine.reproduction import find_examples
 
-BUGS: list[dict[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("bugs.toml").read_text(encoding="utf-8")
-)["bug"]
+BUGS: list[dict[str, Any]] = tomllib.loads(CASES.read_text(encoding="utf-8"))["bug"]
 FIELDS = {
     "name": str,
     "project": str,
