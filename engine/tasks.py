@@ -55,7 +55,11 @@ def _model() -> Model:
 @cache
 def _sandbox() -> Sandbox:
     sandbox_settings = SandboxSettings()
-    return open_sandbox(sandbox_settings.kind, sandbox_settings)
+    sandbox = open_sandbox(sandbox_settings.kind, sandbox_settings)
+    left = sandbox.reap()
+    if left:
+        logger.info("%d boxes of dead workers were removed", left)
+    return sandbox
 
 
 @app.task(name=REPAIR)

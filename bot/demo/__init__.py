@@ -6,11 +6,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -25,6 +26,11 @@ from bot.demo.stack import Stack, running
 from bot.fakehub.driver import FakehubDriver
 from engine.contract import Evidence, Patched, Stage
 from engine.store import JobState, JobStore, StoredJob, connect
+from sandbox.backends import open_sandbox
+from sandbox.errors import SandboxError
+from sandbox.settings import SandboxSettings
+
+SandboxKind = Literal["auto", "docker", "bubblewrap"]
 
 OWNER = "octo"
 PERSON = "ada"
@@ -40,7 +46,7 @@ class DemoOptions:
 
     keep: bool = False
     offline: bool = False
-    sandbox: str = "auto"
+    sandbox: SandboxKind = "auto"
     case: str = ""
     as_json: bool = False
 
@@ -87,7 +93,14 @@ def run(options: DemoOptions, out: Console) -> int:
         out.print("\n[yellow]stopped; nothing is left running[/]")
         return 130
     finally:
+        _sweep(options.sandbox)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(kind: SandboxKind) -> None:
+    """Remove the boxes of a worker that had to be ended the hard way."""
+    with suppress(SandboxError):
+        open_sandbox(kind, SandboxSettings(kind=kind)).reap()
 
 
 def _play(options: DemoOptions, folder: Path, watch: Watch, out: Console) -> int:
