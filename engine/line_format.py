@@ -29,6 +29,8 @@ _NAMES = r"L\d+|issue|code|prev|edit|eos|pad"
 _GUARD = "\u2060"
 _SPECIAL = re.compile(rf"<({_GUARD}*)({_NAMES})>")
 _GUARDED = re.compile(rf"<{_GUARD}({_GUARD}*)({_NAMES})>")
+_LINE = re.compile(r"<L(\d+)>(.*?)<L\1>")
+_PROMPT = re.compile(r"<issue>.*?<code>(?P<code>.*?)(?P<tried>(?:<prev>.*)?)<edit>", re.DOTALL)
 _COMPLETION = re.compile(r"<L(\d+)>(?:<L(\d+)>)?(.*)", re.DOTALL)
 
 
@@ -127,3 +129,21 @@ def apply(edit: LineEdit, source: str) -> str | None:
     if after == lines:
         return None
     return "\n".join(after) + ("\n" if source.endswith("\n") else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a prompt shows: the source, hidden lines left blank, and the edits that failed."""
+
+    source: str
+    previous: tuple[str, ...]
+
+
+def read_prompt(prompt: str) -> Shown | None:
+    """Read a prompt of `render_prompt` back; None when it is none."""
+    match = _PROMPT.fullmatch(prompt)
+    if match is None:
+        return None
+    shown = {int(number): restore(line) for number, line in _LINE.findall(match["code"])}
+    lines = [shown.get(k, "") for k in range(max(shown, default=-1) + 1)]
+    return Shown("\n".join(lines), tuple(match["tried"].split("<prev>")[1:]))

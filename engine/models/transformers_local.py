@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.line_format import EOS_TOKEN, LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
 from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
+from engine.models.scores import Scores
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,9 @@ REQUIRED_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 MIN_ROOM_TOKENS = 16
 """A prompt must leave at least this much of the context for a completion."""
+
+SCORED_TOGETHER = 128
+"""How many completions one forward pass scores."""
 
 _FORBIDDEN = float("-inf")
 
@@ -60,25 +64,41 @@ class TransformersLocal:
             raise PromptTooLongError(len(ids), self._profile.context_tokens)
         return self._decode(ids, sampling, min(sampling.max_tokens, room))
 
-    def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
-        """The log-likelihood (nats, closing token included) of each completion after the prompt.
+    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
+        """The log-likelihood of each completion after the prompt, its closing token included.
 
         Raises:
             ModelUnavailableError: a file of the folder is missing or cannot be read.
+            PromptTooLongError: prompt and longest completion exceed the context.
         """
+        ids = self._encode(prompt)
+        encode = self._tokenizer.encode
+        texts = [[*encode(c, add_special_tokens=False), self._eos] for c in completions]
+        longest = len(ids) + max(map(len, texts), default=0)
+        if longest > self._profile.context_tokens:
+            raise PromptTooLongError(longest, self._profile.context_tokens)
+        likelihoods: list[float] = []
+        for first in range(0, len(texts), SCORED_TOGETHER):
+            likelihoods += self._score_together(ids, texts[first : first + SCORED_TOGETHER])
+        return Scores(len(ids), tuple(map(len, texts)), tuple(likelihoods))
+
+    def _score_together(self, ids: list[int], texts: list[list[int]]) -> list[float]:
+        """Log-likelihoods of some completions, from one shared prefill."""
         import torch
 
-        ids = self._encode(prompt)
-        texts = [
-            [*self._tokenizer.encode(c, add_special_tokens=False), self._eos] for c in completions
-        ]
-        scores: list[float] = []
+        width = max(2, *map(len, texts))
+        rows = torch.tensor([text + [self._eos] * (width - len(text)) for text in texts])
+        real = torch.arange(width)[None] < torch.tensor(list(map(len, texts)))[:, None]
+        rows, real = rows.to(self._model.device), real.to(self._model.device)
         with torch.inference_mode():
-            for text in texts:
-                logits = self._model(torch.tensor([ids + text])).logits[0, len(ids) - 1 : -1]
-                logp = logits.float().log_softmax(-1)
-                scores.append(float(logp.gather(-1, torch.tensor(text)[:, None]).sum()))
-        return scores
+            out = self._model(torch.tensor([ids], device=self._model.device), use_cache=True)
+            cache = out.past_key_values
+            cache.batch_repeat_interleave(len(texts))
+            first = out.logits[:, -1:].expand(len(texts), -1, -1)
+            rest = self._model(rows[:, :-1], past_key_values=cache, use_cache=True).logits
+            chances = torch.cat([first, rest], 1).float().log_softmax(-1)
+            told = chances.gather(-1, rows[..., None])[..., 0]
+            return [float(x) for x in (told * real).sum(1)]
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """The prompt's token ids: raw text for a line model, the chat template otherwise."""

@@ -9,6 +9,7 @@ import builtins
 import copy
 import hashlib
 import json
+import math
 import sysconfig
 import textwrap
 import tomllib
@@ -266,7 +267,8 @@ def weight_of(node: FunctionNode) -> float:
     method = bool(node.args.args) and node.args.args[0].arg in {"self", "cls"}
     density = min(1.0, 12.0 * computing / len(items))
     shape = (1.5 if loops else 1.0) * (1.2 if returns else 0.6) * (0.3 if method else 1.0)
-    return (0.03 + density**2) * shape / (1 + foreign_symbols(items)) ** 1.5
+    foreign = 1.0 + foreign_symbols(items)
+    return (0.03 + density * density) * shape / (foreign * math.sqrt(foreign))
 
 
 def foreign_symbols(items: Sequence[ast.AST]) -> int:

@@ -8,9 +8,10 @@ from random import Random
 
 from engine.errors import BadInputError
 from engine.line_format import MAX_LINES, LineEdit, hidden_lines, parse, render_edit, render_prompt
-from engine.training.bugs import Bug, complaint, edit_between, inject
+from engine.models.rewrites.kinds import edit_between
+from engine.models.rewrites.spans import ParsedFunction
+from engine.training.bugs import Bug, complaint, inject
 from engine.training.corpus import Function
-from engine.training.spans import ParsedFunction
 
 SHARE_RAW = 0.5
 SHARE_COMPLAINT = 0.12

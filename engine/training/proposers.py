@@ -1,6 +1,7 @@
 """Where candidates come from: a line model, or blind rewrites as the baseline it must beat."""
 
 import ast
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -8,8 +9,8 @@ from typing import Protocol
 
 from engine.line_format import apply, parse, render_edit, render_prompt
 from engine.models.base import Model, Prompt, Sampling
-from engine.training.bugs import edit_between, inject
-from engine.training.spans import ParsedFunction
+from engine.models.rewrites.kinds import edit_between, rewrite
+from engine.models.rewrites.spans import ParsedFunction
 
 RETRIES = 5
 """How often a slot that gave nothing usable or new is sampled again; the engine's own rule."""
@@ -51,8 +52,8 @@ class RandomProposer:
         rng = Random(seed)
         parsed = ParsedFunction(function)
         for _ in range(n):
-            bug = inject(parsed, rng)
-            edit = edit_between(function, bug.source) if bug else None
+            made = rewrite(parsed, rng)
+            edit = edit_between(function, made.source) if made else None
             yield render_edit(edit) if edit else ""
 
 
@@ -110,6 +111,8 @@ def read_proposal(text: str, function: str, seen: set[str]) -> Proposal | None:
 def tree_of(source: str) -> str | None:
     """The text that tells programs apart: the syntax tree; None when it does not parse."""
     try:
-        return ast.dump(ast.parse(source))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a candidate may well write `1 is x`
+            return ast.dump(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

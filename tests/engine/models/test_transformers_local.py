@@ -62,9 +62,15 @@ def test_a_prompt_without_room_for_an_answer_says_how_long_it_is(folder):
 
 def test_scores_are_log_likelihoods_of_the_whole_completion(folder):
     model = TransformersLocal(folder, name="tiny", profile=LINE, threads=1)
-    scores = model.score(PROMPT, ["<L3>    c = a + b", "<L3>", ""])
-    assert scores == model.score(PROMPT, ["<L3>    c = a + b", "<L3>", ""])
-    assert scores[0] < scores[1] < scores[2] < 0
+    told = ["<L3>    c = a + b", "<L3>", ""]
+    scores = model.score(PROMPT, told)
+    longest, short, empty = scores.log_likelihoods
+    assert longest < short < empty < 0
+    assert scores.tokens_out[1:] == (2, 1)
+    alone = [model.score(PROMPT, [text]).log_likelihoods[0] for text in told]
+    assert scores.log_likelihoods == pytest.approx(alone, abs=1e-3)
+    with pytest.raises(PromptTooLongError):
+        model.score(PROMPT, ["x " * 600])
 
 
 def test_a_chat_model_is_asked_through_its_template(folder, tmp_path: Path):

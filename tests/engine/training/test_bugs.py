@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.line_format import LineEdit, apply
-from engine.training.bugs import GROUP_SHARES, KINDS, complaint, edit_between, inject
-from engine.training.spans import ParsedFunction, make
+from engine.models.rewrites.kinds import GROUP_SHARES, KINDS, edit_between
+from engine.models.rewrites.spans import ParsedFunction, make
+from engine.training.bugs import complaint, inject
 
 RICH = """\
 def count(items, limit=3, flag=True):

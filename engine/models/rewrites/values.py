@@ -3,7 +3,7 @@
 import ast
 from random import Random
 
-from engine.training.spans import ParsedFunction, Splice, pick
+from engine.models.rewrites.spans import ParsedFunction, Splice, pick
 
 _BINARY = ("+", "-", "*", "/", "//", "%", "**")
 _COMPARE = ("<", "<=", ">", ">=", "==", "!=")

@@ -4,7 +4,7 @@ import ast
 from itertools import pairwise
 from random import Random
 
-from engine.training.spans import ParsedFunction, Splice, pick
+from engine.models.rewrites.spans import ParsedFunction, Splice, pick
 
 _SIBLINGS = (
     ("min", "max", "sum"), ("sum", "len", "max"), ("any", "all"), ("reversed", "sorted", "list"),

@@ -1,0 +1,29 @@
+"""Likelihoods of given completions, for models that can tell them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.models.base import Model, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """For each completion its log-likelihood in nats and its tokens; `tokens_in` of the prompt."""
+
+    tokens_in: int
+    tokens_out: tuple[int, ...]
+    log_likelihoods: tuple[float, ...]
+
+
+class ScoringModel(Model, Protocol):
+    """A model that also says how likely a given completion is."""
+
+    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
+        """Score completions of one prompt.
+
+        Raises:
+            ModelUnavailableError: the model cannot be reached or loaded.
+            PromptTooLongError: prompt and longest completion exceed the context.
+        """
+        ...

@@ -1,0 +1,80 @@
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from engine.line_format import apply, parse, read_prompt, render_prompt
+from engine.models.base import EditFormat, Profile, Prompt, Sampling
+from engine.models.ranked import RankedRewrites, rewrites_of
+from engine.models.scores import Scores
+from engine.models.transformers_local import TransformersLocal
+from tests.engine.models.tiny import make_tiny
+
+LINE = Profile(EditFormat.LINE, evolves=False, context_tokens=512)
+SOURCE = "def f(a, b):\n\n    c = a - b\n    return c"
+PROMPT = Prompt("", render_prompt(SOURCE, issue="wrong sign", previous=["<L3>    return b"]))
+
+
+class LongestFirst:
+    """A scorer whose taste is known: the longer the likelier."""
+
+    name = "longest"
+    profile = LINE
+
+    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator:
+        del prompt, sampling
+        return iter(())
+
+    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
+        lengths = [len(text) for text in completions]
+        return Scores(len(prompt.user), tuple(lengths), tuple(float(n) for n in lengths))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TransformersLocal:
+    return TransformersLocal(
+        make_tiny(tmp_path_factory.mktemp("tiny")), name="tiny", profile=LINE, threads=1
+    )
+
+
+def test_the_pool_holds_distinct_edits_that_apply_and_were_not_tried():
+    shown = read_prompt(PROMPT.user)
+    assert shown is not None
+    pool = rewrites_of(shown)
+    assert len(pool) > 50
+    assert len(set(pool)) == len(pool)
+    assert "<L3>    return b" not in pool
+    for text in pool:
+        edit = parse(text)
+        assert edit is not None
+        assert apply(edit, SOURCE) is not None
+        assert 1 not in {edit.start, edit.end}
+
+
+def test_at_temperature_zero_the_likeliest_come_in_order():
+    texts = [c.text for c in RankedRewrites(LongestFirst()).sample(PROMPT, Sampling(9, 0.0, 96, 1))]
+    assert texts == sorted(texts, key=len, reverse=True)
+    assert len(texts[0]) > 25
+
+
+def test_heat_mixes_and_the_seed_decides(tiny):
+    model = RankedRewrites(tiny)
+    drawn = [
+        [c.text for c in model.sample(PROMPT, Sampling(8, 1.0, 96, seed))] for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(texts)) == 8 for texts in drawn)
+
+
+@pytest.mark.parametrize("source", ["while (", "ü = 1"])
+def test_text_without_a_pool_is_left_to_the_model(tiny, source):
+    prompt = Prompt("", render_prompt(source, issue="", previous=()))
+    completions = list(RankedRewrites(tiny).sample(prompt, Sampling(3, 1.0, 8, 1)))
+    assert [c.sample for c in completions] == [0, 1, 2]
+
+
+def test_a_small_pool_is_filled_up_by_the_model(tiny):
+    prompt = Prompt("", render_prompt("def f():\n    return 1", issue="", previous=()))
+    completions = list(RankedRewrites(tiny).sample(prompt, Sampling(300, 1.0, 4, 1)))
+    assert sorted(c.sample for c in completions) == list(range(300))
+    assert RankedRewrites(tiny).name == "tiny"
+    assert RankedRewrites(tiny).profile is LINE
