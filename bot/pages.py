@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.status import HTTP_404_NOT_FOUND
 
+from bot.render.reproduction import readable
 from engine.contract import Failed, NoPatch, Patched, Stage
 from engine.store import JobState, JobStore, StoredCandidate, StoredJob
 
@@ -92,6 +93,8 @@ def _environment() -> Environment:
     made.filters["diff"] = diff_lines
     made.filters["verdict"] = verdict
     made.filters["stage"] = stage_of
+    made.filters["tone"] = tone
+    made.filters["readable"] = readable
     return made
 
 
@@ -100,12 +103,16 @@ def _job_page(pages: Environment, stored: StoredJob, tried: Sequence[StoredCandi
         IterationView(n + 1, list(g)) for n, g in groupby(tried, key=lambda each: each.iteration)
     ]
     done = stored.state is JobState.DONE
+    patched = stored.outcome if isinstance(stored.outcome, Patched) else None
+    tests = patched.evidence.tests if patched else ()
     return pages.get_template("job.html").render(
         stored=stored,
         job=stored.job,
         stages=stages_of(stored),
         iterations=iterations,
-        patched=stored.outcome if isinstance(stored.outcome, Patched) else None,
+        patched=patched,
+        telling=[test for test in tests if not test.before == test.after == "PASSED"],
+        kept=[test for test in tests if test.before == test.after == "PASSED"],
         reason="" if isinstance(stored.outcome, Patched | None) else stored.outcome.reason,
         refresh=0 if done else REFRESH_S,
     )
@@ -159,6 +166,15 @@ def verdict(stored: StoredJob) -> str:
         case Failed():
             return "could not find out"
     return "ended"
+
+
+def tone(stored: StoredJob) -> str:
+    """The class that colours how a job stands: only what is proven is green."""
+    if stored.state is not JobState.DONE:
+        return "running"
+    if isinstance(stored.outcome, Patched) and stored.outcome.evidence.resolved:
+        return "good"
+    return "bad" if isinstance(stored.outcome, Failed) else ""
 
 
 def diff_lines(patch: str) -> Sequence[Line]:

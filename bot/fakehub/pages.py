@@ -1,6 +1,7 @@
 """Pages for people: a repository, its issues, a pull request with its coloured diff."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -11,6 +12,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.token import Token
 from markupsafe import Markup
 
 from bot.fakehub import pulls
@@ -213,18 +216,37 @@ def _diff_lines(change: FileChange) -> list[DiffLine]:
     return [DiffLine(_KINDS.get(line[:1], ""), line) for line in change.patch.split("\n")]
 
 
+# As on github.com: comments are not seen, a few tags without attributes work, addresses are links.
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TAG = re.compile(r"&lt;(/?(?:details|summary|sub))&gt;")
+_ADDRESS = re.compile(r"https?://[\w.:/?%=&;~-]*[\w/]")
+
+
+def _html(_renderer: object, tokens: Sequence[Token], at: int, *_: object) -> str:
+    return _TAG.sub(r"<\1>", escapeHtml(_COMMENT.sub("", tokens[at].content)))
+
+
+def _text(_renderer: object, tokens: Sequence[Token], at: int, *_: object) -> str:
+    text = escapeHtml(tokens[at].content)
+    if at and tokens[at - 1].type == "link_open":
+        return text
+    return _ADDRESS.sub(lambda found: f'<a href="{found[0]}">{found[0]}</a>', text)
+
+
 @cache
 def _markdown() -> MarkdownIt:
-    """Markdown without HTML and images; the parser makes no links to scripts."""
-    return (
-        MarkdownIt("commonmark", {"html": False})
-        .enable(["table", "strikethrough"])
-        .disable("image")
+    """Markdown whose HTML is shown as text, but for `_TAG`; no images, no links to scripts."""
+    made = (
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).disable("image")
     )
+    made.add_render_rule("html_block", _html)
+    made.add_render_rule("html_inline", _html)
+    made.add_render_rule("text", _text)
+    return made
 
 
 def _to_html(text: str) -> Markup:
-    return Markup(_markdown().render(text))  # noqa: S704 - the parser escapes all HTML in it
+    return Markup(_markdown().render(text))  # noqa: S704 - `_html` and `_text` escape all HTML
 
 
 @cache

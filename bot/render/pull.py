@@ -4,11 +4,17 @@ import re
 import shlex
 
 from bot.render.markdown import MAX_TITLE, cell, code, cut, fenced, fold, harmless, number, prose
+from bot.render.reproduction import readable
 from engine.contract import Evidence, Patched, RepairJob, Tally, TestOutcome, TriggerKind
 
 MAX_ROWS = 20
 MAX_SUBJECT = 72
 
+# What our box needs of a test command and nobody else does.
+_OF_THE_BOX = re.compile(
+    r" (?:-p no:cacheprovider|-p no:randomly|-o junit_family=\S+|\S*/tmp/evoscale/\S*"
+    r"|--rootdir=/repo|--color=no|'\{tests\}')(?= |$)"
+)
 _DIFF_FILE = re.compile(r"^\+\+\+ (?:b/)?(.+?)\t?$", re.MULTILINE)
 
 
@@ -19,8 +25,8 @@ def job_marker(job_id: str) -> str:
 
 def pull_title(job: RepairJob) -> str:
     """Render the title of a pull request: plain text, one line."""
-    title = " ".join(harmless(job.issue.title).split()) or f"issue {job.issue.number}"
-    return f"Fix {title}"[:MAX_TITLE]
+    title = " ".join(harmless(job.issue.title).split())
+    return (f"Fix: {title}" if title else f"Fix issue {job.issue.number}")[:MAX_TITLE]
 
 
 def commit_message(job: RepairJob, outcome: Patched) -> str:
@@ -42,9 +48,9 @@ def pull_body(job: RepairJob, outcome: Patched, base_commit: str, page_url: str 
         _counts(evidence),
         _table(evidence.tests),
         _quarantined(evidence),
+        fold("The issue's examples, run as tests", readable(evidence.reproduction or ""), "python"),
         f"### How it was found\n\n{_search(evidence)}",
         f"### Reproduce it\n\n{_reproduce(job, evidence, base_commit)}",
-        fold("The test that reproduces the issue", evidence.reproduction or "", "python"),
         f"Everything that was tried: {page_url}" if page_url else "",
         f"A review with what to change starts another search from this branch.{_asked(job)}",
     )
@@ -85,26 +91,30 @@ def _verdict(evidence: Evidence) -> str:
 
 def _counts(evidence: Evidence) -> str:
     return (
-        "| | passed now | of |\n|---|---:|---:|\n"
-        f"{_tally('FAIL_TO_PASS', evidence.fail_to_pass)}\n"
-        f"{_tally('PASS_TO_PASS', evidence.pass_to_pass)}"
+        "| tests | before | now |\n|---|---|---|\n"
+        f"{_tally('that show the problem (FAIL_TO_PASS)', 'all fail', evidence.fail_to_pass)}\n"
+        f"{_tally('that passed before (PASS_TO_PASS)', 'all pass', evidence.pass_to_pass)}"
     )
 
 
-def _tally(name: str, tally: Tally) -> str:
-    return f"| {name} | {tally.passed} | {tally.of} |"
+def _tally(name: str, before: str, tally: Tally) -> str:
+    if not tally.of:
+        return f"| {name} | there is none | \u2013 |"
+    return f"| {name} | {before} | **{tally.passed} of {tally.of} pass** |"
 
 
 def _table(tests: tuple[TestOutcome, ...]) -> str:
-    if not tests:
+    """Each test that does not simply pass as before; the others are counted above."""
+    told = [test for test in tests if not test.before == test.after == "PASSED"]
+    if not told:
         return ""
-    ordered = sorted(tests, key=lambda test: (test.before == test.after, test.test_id))
+    ordered = sorted(told, key=lambda test: (test.before == test.after, test.test_id))
     rows = [
         f"| {code(t.test_id)} | {code(t.before)} | {code(t.after)} |" for t in ordered[:MAX_ROWS]
     ]
-    rest = len(tests) - MAX_ROWS
+    rest = len(told) - MAX_ROWS
     more = f"\n\n\u2026 and {number(rest, 'more test')}." if rest > 0 else ""
-    return "| test | before | after |\n|---|---|---|\n" + "\n".join(rows) + more
+    return "| test | before | now |\n|---|---|---|\n" + "\n".join(rows) + more
 
 
 def _quarantined(evidence: Evidence) -> str:
@@ -130,7 +140,8 @@ def _search(evidence: Evidence) -> str:
         ("seed", str(evidence.seed)),
         ("cost", f"{evidence.tokens:,} tokens, {evidence.wall_s:,.0f} s"),
     )
-    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {cell(value)} |" for name, value in rows)
+    head, *rest = (f"| {name} | {cell(value)} |" for name, value in rows)
+    return "\n".join((head, "|---|---|", *rest))
 
 
 def _reproduce(job: RepairJob, evidence: Evidence, base_commit: str) -> str:
@@ -145,9 +156,10 @@ def _reproduce(job: RepairJob, evidence: Evidence, base_commit: str) -> str:
         f"--candidates {budget.candidates_per_iteration} --minutes {budget.wall_clock_s / 60:.0f}"
     )
     search = fenced("\n".join((f"git checkout {base_commit}", issue, solve)), "sh")
-    tests = fenced(shlex.join(evidence.command), "sh") if evidence.command else ""
+    suite = _OF_THE_BOX.sub("", shlex.join(evidence.command))
+    tests = fenced(suite, "sh") if suite else ""
     return f"The search, in a clone of this repository:\n\n{search}" + (
-        f"\n\nThe tests alone, on this branch:\n\n{tests}" if tests else ""
+        f"\n\nThe suite, on this branch:\n\n{tests}" if tests else ""
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bot.events import COMMAND
 from bot.render.markdown import code, cut, fold, number, prose
-from engine.contract import Failed, NoPatch, Patched, Stage
+from engine.contract import Evidence, Failed, NoPatch, Patched, Stage
 from engine.store import JobState, StoredJob
 
 STAGES = ("queued", "snapshot", "environment", "baseline", "search", "final check", "publish")
@@ -134,9 +134,10 @@ def _final(status: Status) -> tuple[str, ...]:
 def _patched(status: Status, outcome: Patched) -> tuple[str, ...]:
     evidence, url = outcome.evidence, status.stored.url
     tests = (
-        f"{evidence.fail_to_pass.passed} of {evidence.fail_to_pass.of} FAIL_TO_PASS and "
-        f"{evidence.pass_to_pass.passed} of {evidence.pass_to_pass.of} PASS_TO_PASS tests pass; "
-        f"{number(evidence.candidates, 'candidate')} in "
+        f"{_failing(evidence)} "
+        f"Of the tests that passed before, {evidence.pass_to_pass.passed} of "
+        f"{evidence.pass_to_pass.of} still pass. "
+        f"Tried: {number(evidence.candidates, 'candidate')} in "
         f"{number(evidence.iterations, 'iteration')}."
     )
     if url:
@@ -148,6 +149,13 @@ def _patched(status: Status, outcome: Patched) -> tuple[str, ...]:
         tests,
         fold("The patch", outcome.patch, "diff"),
     )
+
+
+def _failing(evidence: Evidence) -> str:
+    tally = evidence.fail_to_pass
+    if not tally.of:
+        return "No test shows the problem."
+    return f"Of the tests that show the problem, {tally.passed} of {tally.of} pass now."
 
 
 def _footer(status: Status) -> str:

@@ -20,7 +20,9 @@ from bot.render import (
     status_marker,
 )
 from bot.render.markdown import MAX_CHARACTERS, code, cut, fenced, harmless, prose
+from bot.render.reproduction import readable
 from engine.contract import Failed, NoPatch, Progress, Stage, Tally, TestOutcome, TriggerKind
+from engine.reproduction import as_test_file, find_examples
 from engine.store import JobState, StoredJob
 from tests.factories import COMMIT, make_evidence, make_issue, make_job, make_patched, make_stored
 
@@ -190,15 +192,73 @@ def test_the_commit_message_is_always_the_same() -> None:
 
 def test_many_tests_are_counted_not_listed() -> None:
     tests = tuple(
-        TestOutcome(test_id=f"t{n}", before="PASSED", after="PASSED") for n in range(2_020)
+        TestOutcome(test_id=f"t{n}", before="FAILED", after="PASSED") for n in range(2_020)
     )
     body = pull_body(make_job(), make_patched(evidence=make_evidence(tests=tests)), COMMIT)
     assert "and 2,000 more tests" in body
 
 
-def test_a_changed_test_stands_before_the_unchanged_ones() -> None:
+def test_only_tests_that_tell_something_are_listed() -> None:
     body = PULLS["resolved"]
-    assert body.index("| `tests/test_calc.py::test_add`") < body.index("::test_sub")
+    assert "| `tests/test_calc.py::test_add` | `FAILED` | `PASSED` |" in body
+    assert "::test_sub" not in body
+    broken = TestOutcome(test_id="t", before="PASSED", after="FAILED")
+    red = TestOutcome(test_id="r", before="FAILED", after="FAILED")
+    body = pull_body(make_job(), make_patched(evidence=make_evidence(tests=(red, broken))), COMMIT)
+    assert body.index("| `t` | `PASSED` | `FAILED` |") < body.index("| `r` | `FAILED` | `FAILED` |")
+
+
+def test_the_command_is_one_that_a_person_can_type() -> None:
+    ours = ("-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--rootdir=/repo", "{tests}")
+    command = ("pytest", *ours[:4], "--junitxml=/tmp/evoscale/report.xml", "-x", *ours[4:])
+    outcome = make_patched(evidence=make_evidence(command=command))
+    assert "```sh\npytest -x\n```" in pull_body(make_job(), outcome, COMMIT)
+
+
+EXAMPLES = """
+```
+>>> from calc import add
+>>> add(2, 2)
+4
+>>> for n in range(2):
+...     add(n, n)
+0
+2
+>>> add("a", 1)
+Traceback (most recent call last):
+TypeError: no
+```
+```
+assert add(1, 1) == 2
+```
+"""
+
+
+def test_a_generated_reproduction_is_shown_as_its_examples() -> None:
+    shown = readable(as_test_file(find_examples(EXAMPLES)).text)
+    assert "# example_1\n>>> from calc import add\n>>> add(2, 2)\n4\n" in shown
+    assert ">>> for n in range(2):\n...     add(n, n)\n0\n2\n" in shown
+    assert '>>> add("a", 1)\nTraceback (most recent call last):\n    ...\nTypeError' in shown
+    assert "assert add(1, 1) == 2" in shown
+    assert "json" not in shown
+    single = readable(as_test_file(find_examples(EXAMPLES[:50])).text)
+    assert single == ">>> from calc import add\n>>> add(2, 2)\n4"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "def test_add():\n    pass\n",
+        "EXAMPLES = json.loads('[')",
+        "EXAMPLES = json.loads('[]')",
+        "EXAMPLES = json.loads(1)",
+        "EXAMPLES = json.loads(f())",
+        "EXAMPLES = json.loads('[{}]')",
+        "EXAMPLES = json.loads('" + "(" * 100_000,
+    ],
+)
+def test_any_other_reproduction_is_shown_as_it_is(file: str) -> None:
+    assert readable(file) == file
 
 
 @given(

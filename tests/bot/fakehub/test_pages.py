@@ -60,6 +60,21 @@ def test_an_issue_is_shown_and_its_markdown_cannot_bite(place: Place) -> None:
     assert html.count("&lt;script&gt;") == 2
 
 
+def test_folds_comments_and_addresses_are_as_on_github(place: Place) -> None:
+    body = (
+        "<!-- hidden=1 -->\nFixes\n\n<details><summary>More</summary>\n\n```\nx\n```\n\n"
+        '</details>\n\n<details onclick="x">\n\nsee <sub>it</sub> http://127.0.0.1/a?b=1&c="x.'
+    )
+    number = place.driver.open_issue(place.repository, "t", body, as_user=place.owner)
+    html = page(place, f"/{place.repository}/issues/{number}")
+    assert "hidden=1" not in html
+    assert "<details><summary>More</summary>" in html
+    assert "&lt;details onclick" in html
+    assert "<sub>it</sub>" in html
+    assert '<a href="http://127.0.0.1/a?b=1&amp;c=' in html
+    assert not any("onclick" in attributes for _, attributes in Tags(html).found)
+
+
 def test_a_pull_request_is_shown_with_its_diff(place: Place) -> None:
     files = {"calc/__init__.py": "def add(a, b):\n    return a + b  # <b>\n"}
     place.driver.push(
