@@ -66,7 +66,7 @@ def test_the_schedule_warms_up_stays_and_ends_at_zero():
 def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
     corpus_file: Path, tmp_path: Path
 ):
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     heard: list[SftProgress] = []
     config = SftConfig(
@@ -79,7 +79,8 @@ def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
     assert heard[-1].dev_loss is not None
     assert heard[-1].tokens > 12 * 800
     model = AutoModelForCausalLM.from_pretrained(folder)
-    assert model.config.model_type == "qwen2"
+    assert model.config.model_type == "llama"
+    assert AutoTokenizer.from_pretrained(folder).tokenize("<L1>    x") == ["<L1>", "ĠĠĠĠ", "x"]
     assert (folder / "model.safetensors").stat().st_size < 2 * 1.1 * model.num_parameters() + 10_000
 
     longer = SftConfig(
