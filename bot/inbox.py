@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.errors import InboxUnavailableError
+from engine.database import AnyText
 
 metadata = sa.MetaData()
 
@@ -28,7 +29,7 @@ deliveries = sa.Table(
     sa.Column("body_sha256", sa.String(64), nullable=False),
     sa.Column("received_at", sa.Float, nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("reason", sa.Text),
+    sa.Column("reason", AnyText),
     sa.Column("claimed_until", sa.Float, nullable=False, default=0.0),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
 )
@@ -37,7 +38,7 @@ bookmarks = sa.Table(
     "bookmarks",
     metadata,
     sa.Column("name", sa.String(255), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("value", AnyText, nullable=False),
 )
 
 

@@ -1,5 +1,7 @@
 """The database: its tables, how to open it, how to bring it to this version."""
 
+import sqlite3
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -7,8 +9,23 @@ from alembic import command
 from alembic.config import Config
 
 SQLITE_BUSY_S = 30.0
+SQLITE_RETRY_S = 0.02
 
 metadata = sa.MetaData()
+
+
+class AnyText(sa.TypeDecorator[str]):
+    """Text of any origin: what no database takes (NUL, lone surrogates) is replaced."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: sa.Dialect) -> str | None:
+        """Make a value storable."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
 
 jobs = sa.Table(
     "jobs",
@@ -18,14 +35,14 @@ jobs = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("repository_id", sa.BigInteger, nullable=False),
     sa.Column("issue_number", sa.BigInteger, nullable=False),
-    sa.Column("job", sa.Text, nullable=False),
-    sa.Column("request", sa.Text),
-    sa.Column("outcome", sa.Text),
-    sa.Column("progress", sa.Text),
+    sa.Column("job", AnyText, nullable=False),
+    sa.Column("request", AnyText),
+    sa.Column("outcome", AnyText),
+    sa.Column("progress", AnyText),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
-    sa.Column("url", sa.Text),
-    sa.Column("branch", sa.Text, index=True),
+    sa.Column("url", AnyText),
+    sa.Column("branch", AnyText, index=True),
     sa.Column("lease_owner", sa.String(128)),
     sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
     sa.Column("created_at", sa.Float, nullable=False),
@@ -38,15 +55,15 @@ candidates = sa.Table(
     sa.Column("job_id", sa.String(64), sa.ForeignKey("jobs.job_id"), primary_key=True),
     sa.Column("iteration", sa.Integer, primary_key=True),
     sa.Column("sample", sa.Integer, primary_key=True),
-    sa.Column("completion", sa.Text, nullable=False),
-    sa.Column("patch", sa.Text),
+    sa.Column("completion", AnyText, nullable=False),
+    sa.Column("patch", AnyText),
     sa.Column("key", sa.String(64)),
-    sa.Column("focus", sa.Text),
+    sa.Column("focus", AnyText),
     sa.Column("tokens_in", sa.Integer, nullable=False, default=0),
     sa.Column("tokens_out", sa.Integer, nullable=False, default=0),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("report", sa.Text),
-    sa.Column("note", sa.Text, nullable=False, default=""),
+    sa.Column("report", AnyText),
+    sa.Column("note", AnyText, nullable=False, default=""),
     sa.Column("lease_owner", sa.String(128)),
     sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
 )
@@ -56,7 +73,7 @@ checkpoints = sa.Table(
     metadata,
     sa.Column("job_id", sa.String(64), sa.ForeignKey("jobs.job_id"), primary_key=True),
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("document", AnyText, nullable=False),
 )
 
 
@@ -74,9 +91,24 @@ def connect(url: str) -> sa.Engine:
 
 def _sqlite_pragmas(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    _switch_to_wal(cursor)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: sa.engine.interfaces.DBAPICursor) -> None:
+    """Several processes may open a new file at once; SQLite does not wait for this one change."""
+    deadline = time.monotonic() + SQLITE_BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(SQLITE_RETRY_S)
+        else:
+            return
 
 
 def migrate(engine: sa.Engine) -> None:

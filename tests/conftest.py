@@ -11,6 +11,10 @@ import time
 
 import pytest
 
+from tests.services import database_url, postgresql, redis_url
+
+__all__ = ["database_url", "postgresql", "redis_url"]
+
 MAX_SLEEP_S = 0.25
 OPEN_MARKERS = ("docker", "gpu", "network", "slow")
 OURS = ("EVOSCALE_", "GITHUB_", "GH_", "GIT_")

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from bot.errors import InboxUnavailableError
 from bot.inbox import Bookmarks, DeliveryState, Inbox, Receipt, deliveries, metadata
 from engine.database import metadata as tables
-from engine.store import connect
+from engine.store import connect, migrate
 from tests.factories import make_delivery
 
 
@@ -16,6 +16,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[sa.Engine]:
+    engine = connect(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

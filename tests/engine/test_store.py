@@ -38,8 +38,8 @@ REF = SnapshotRef(base_commit="c", base_branch="main", key="k", sha256="s")
 
 
 @pytest.fixture
-def engine(tmp_path):
-    made = connect(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+def engine(database_url):
+    made = connect(database_url)
     migrate(made)
     yield made
     made.dispose()
@@ -62,9 +62,8 @@ def test_the_migration_makes_exactly_the_tables_that_the_code_reads(engine):
         assert {c.name for c in found.tables[table.name].columns} == {c.name for c in table.columns}
 
 
-def test_migrating_twice_and_from_several_threads_is_harmless(tmp_path):
-    url = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
-    engines = [connect(url) for _ in range(4)]
+def test_migrating_twice_and_from_several_threads_is_harmless(database_url):
+    engines = [connect(database_url) for _ in range(4)]
     threads = [threading.Thread(target=migrate, args=(e,)) for e in engines]
     for thread in threads:
         thread.start()
@@ -161,3 +160,34 @@ def test_the_newest_job_of_an_issue_is_the_latest(store):
     assert [j.job.job_id for j in store.recent()] == ["new", "old"]
     assert store.latest(10, 8) is None
     assert store_module.OUTCOME is not None
+
+
+def test_whatever_a_model_or_a_test_writes_can_be_kept(store):
+    store.add(job(), "k")
+    odd = "a\x00b \ud800 \U0001f600 " + "x" * 100_000
+    assert store.add_candidate("j1", candidate(patch=odd))
+    store.tested("j1", 0, 0, odd, odd)
+    store.checkpoint("j1", "baseline", odd)
+    assert store.finish("j1", Failed(reason=odd.replace("\ud800", ""), retryable=False))
+    assert store.published("j1", odd, None)
+    (row,) = store.candidates("j1")
+    assert row.note.endswith("x" * 100_000)
+    assert "\U0001f600" in store.checkpointed("j1", "baseline")
+
+
+def test_many_workers_take_each_candidate_once(store):
+    store.add(job(), "k")
+    for sample in range(12):
+        store.add_candidate("j1", candidate(sample))
+    got: list[int] = []
+
+    def work(owner: str) -> None:
+        taken = (store.lease_candidate("j1", 0, sample, owner, 60) for sample in range(12))
+        got.extend(each.sample for each in taken if each is not None)
+
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == list(range(12))
