@@ -63,7 +63,6 @@ class Stack:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.web_url = f"http://127.0.0.1:{_free_port()}"
         shared = _shared_settings(folder)
-        self.database_url = shared["DATABASE_URL"]
         self._record = record
         bot, engine = (_of_side(side, extra_env) for side in ("BOT", "ENGINE"))
         self._bot_env = {**_prefixed("BOT", shared), **bot}
@@ -72,6 +71,7 @@ class Stack:
             "EVOSCALE_SANDBOX_KIND": sandbox,
             **engine,
         }
+        self.database_url = self._bot_env["EVOSCALE_BOT_DATABASE_URL"]
 
     def _start_hub(self) -> Credentials:
         credentials = self.folder / "credentials.json"
