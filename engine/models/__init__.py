@@ -21,10 +21,11 @@ def load(settings: EngineSettings) -> Model:
 
 
 def _embedded(settings: EngineSettings) -> Model:
+    from engine.models.ranked import RankedRewrites
     from engine.models.transformers_local import TransformersLocal
 
     folder = Path(settings.model_name) if settings.model_name else EMBEDDED
-    return TransformersLocal(folder, name="embedded", profile=EMBEDDED_PROFILE)
+    return RankedRewrites(TransformersLocal(folder, name="embedded", profile=EMBEDDED_PROFILE))
 
 
 def _transformers_local(settings: EngineSettings) -> Model:
