@@ -1,6 +1,7 @@
 # What people, CI and the README call. PYTHON picks the interpreter, VENV the environment.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -12,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/evoscale demo $(ARGS)
 
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(TEST_STAMP)
 	$(BIN)/ruff check .

@@ -10,14 +10,31 @@ import yaml
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 GIVEN = [
-    "--set", "github.appId=1", "--set", "github.privateKey=k", "--set", "github.webhookSecret=s",
-    "--set", "database.url=postgresql://x", "--set", "broker.url=redis://x",
+    "--set",
+    "github.appId=1",
+    "--set",
+    "github.privateKey=k",
+    "--set",
+    "github.webhookSecret=s",
+    "--set",
+    "database.url=postgresql://x",
+    "--set",
+    "broker.url=redis://x",
 ]
-ALL_ON = ["--set", "ingress.enabled=true", "--set", "ingress.host=e.example.com", "--set", "sandboxWorker.autoscaling.enabled=true"]
+ALL_ON = [
+    "--set",
+    "ingress.enabled=true",
+    "--set",
+    "ingress.host=e.example.com",
+    "--set",
+    "sandboxWorker.autoscaling.enabled=true",
+]
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BIN / "helm", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [BIN / "helm", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +51,9 @@ def test_the_chart_lints():
 def test_everything_it_makes_is_valid(tmp_path, documents):
     path = tmp_path / "chart.yaml"
     path.write_text(yaml.safe_dump_all(documents))
-    checked = subprocess.run([BIN / "kubernetes-validate", "--strict", path], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [BIN / "kubernetes-validate", "--strict", path], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
