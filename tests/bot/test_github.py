@@ -230,7 +230,7 @@ RESET_IN_50_MINUTES = str(int((datetime.now(UTC) + timedelta(minutes=50)).timest
     ("answer", "least", "most"),
     [
         (no(403, SECONDARY, retry_after="3600"), 3600, 3600),
-        (no(403, SECONDARY, retry_after=IN_AN_HOUR), 3500, 3600),
+        (no(403, SECONDARY, retry_after=IN_AN_HOUR), 1800, 3600),
         (no(403, SECONDARY, retry_after="Thu, 01 Jan 2015 00:00:00 GMT"), 60, 60),
         (no(403, SECONDARY, retry_after="soon"), 60, 60),
         (no(403, SECONDARY, retry_after="0"), 60, 60),
@@ -250,7 +250,7 @@ RESET_IN_50_MINUTES = str(int((datetime.now(UTC) + timedelta(minutes=50)).timest
                 x_ratelimit_remaining="0",
                 x_ratelimit_reset=RESET_IN_50_MINUTES,
             ),
-            2900,
+            1500,
             3000,
         ),
         (

@@ -1,7 +1,6 @@
 """The composition of the bot worker: leases, pauses, crashes, the thread that looks."""
 
 import threading
-import time
 from types import ModuleType
 
 import pytest
@@ -211,24 +210,24 @@ def test_a_ticker_survives_a_failure(tasks: ModuleType, monkeypatch: pytest.Monk
 def test_the_worker_looks_as_soon_as_it_is_ready(
     tasks: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = DeskDouble()
-    stop = threading.Event()
-    monkeypatch.setattr(tasks, "_desks", [desk])
-    monkeypatch.setattr(tasks, "_stop", stop)
-    monkeypatch.setattr(tasks.logs, "set_up", lambda _style: None)
+    desk, looked = DeskDouble(), threading.Event()
     woken: list[str] = []
-    monkeypatch.setattr(tasks.queue, "wake", lambda _app, task: woken.append(task))
-    before = set(threading.enumerate())
+    real = desk.__getattr__
+
+    def calls_of(name: str) -> object:
+        if {"dispatch", "wake_open_jobs"} <= {*desk.calls, name}:
+            looked.set()
+        return real(name)
+
+    monkeypatch.setattr(DeskDouble, "__getattr__", lambda _self, name: calls_of(name))
+    monkeypatch.setattr(tasks, "_desks", [desk])
+    monkeypatch.setattr(tasks, "_stop", threading.Event())
+    monkeypatch.setattr(tasks.logs, "set_up", lambda _style: None)
+    monkeypatch.setattr(tasks.queue, "wake", lambda _app, task, *_: woken.append(task))
     tasks.start_looking()
-    tickers = set(threading.enumerate()) - before
-    deadline = time.monotonic() + 10
-    while len(set(desk.calls)) < 2 and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
+    assert looked.wait(20)
     tasks.stop_looking()
-    for ticker in tickers:
-        ticker.join(5)
-    assert set(desk.calls) == {"dispatch", "wake_open_jobs"}
-    assert woken == [tasks.queue.RECONCILE]
+    assert woken == ["bot.reconcile"]
 
 
 def test_celery_s_tasks_are_as_thin_as_their_names(
