@@ -22,8 +22,10 @@ def humanevalfix(
     candidates: Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")] = 8,
     proposer: Annotated[
         Literal["evolve", "sample", "random"],
-        typer.Option(help="`random` is blind rewriting, the baseline."),
-    ] = "evolve",
+        typer.Option(
+            help="`sample` never shows earlier candidates, `evolve` does, `random` is the baseline."
+        ),
+    ] = "sample",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
     sandbox: Annotated[
         Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")

@@ -10,7 +10,7 @@ app = typer.Typer(no_args_is_help=True, help="Train the model that ships, from p
 out = Console()
 
 BUILD = Path("build")
-Corpus = Annotated[Path, typer.Option(help="The corpus file, one function a line.")]
+Corpus = Annotated[Path, typer.Option("--corpus", help="The corpus, one function a line.")]
 
 
 @app.command()
