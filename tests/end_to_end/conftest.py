@@ -4,7 +4,7 @@ from contextlib import ExitStack
 import pytest
 
 from bot.demo.stack import running
-from tests.end_to_end.stories import Story, write_script
+from tests.end_to_end.stories import LIMIT_S, Story, write_script
 from tests.openapi.fixtures import openapi_referee
 
 __all__ = ["openapi_referee"]
@@ -18,14 +18,17 @@ def play(tmp_path) -> Iterator[Callable[..., Story]]:
     with ExitStack() as open_things:
 
         def start(
-            script: Sequence[Sequence[str]] = (), sandbox: str = "bubblewrap", **env: str
+            script: Sequence[Sequence[str]] = (),
+            sandbox: str = "bubblewrap",
+            limit_s: float = LIMIT_S,
+            **env: str,
         ) -> Story:
             told = write_script(tmp_path / "script.json", script) if script else {}
             folder = tmp_path / "stack"
             stack = open_things.enter_context(
                 running(folder, sandbox, {**SOON, **told, **env}, record=True)
             )
-            story = Story(stack)
+            story = Story(stack, limit_s)
             open_things.callback(story.close)
             return story
 

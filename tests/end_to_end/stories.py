@@ -15,7 +15,7 @@ from tests.engine import projects
 OWNER, PERSON, STRANGER = "octo", "ada", "eve"
 REPOSITORY = f"{OWNER}/receipts"
 MARKER = "<!-- evoscale:status"
-LIMIT_S = 60.0
+LIMIT_S = 150.0
 POLL_S = 0.02
 
 T = TypeVar("T")
@@ -24,7 +24,8 @@ T = TypeVar("T")
 class Story:
     """A running stack, its hub's people, and the jobs as they lie in the database."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, limit_s: float = LIMIT_S) -> None:
+        self.limit_s = limit_s
         self.stack = stack
         self.driver = FakehubDriver(stack.hub.base_url, stack.hub.admin_token)
         self.database = connect(stack.database_url)
@@ -46,14 +47,14 @@ class Story:
 
     def until(self, what: str, look: Callable[[], T | None]) -> T:
         """Wait for something that must happen; a part of the stack that ended says so at once."""
-        deadline = time.monotonic() + LIMIT_S
+        deadline = time.monotonic() + self.limit_s
         while time.monotonic() < deadline:
             found = look()
             if found:
                 return found
             self.stack.check()
             time.sleep(POLL_S)
-        raise AssertionError(f"{what} did not happen within {LIMIT_S:.0f} s\n{self.logs()}")
+        raise AssertionError(f"{what} did not happen within {self.limit_s:.0f} s\n{self.logs()}")
 
     def done(self, jobs: int = 1) -> StoredJob:
         """The newest job, once as many as wanted are through."""
@@ -69,8 +70,8 @@ class Story:
         folder = self.stack.folder / "logs"
         return "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in folder.iterdir())
 
-    def status_comments(self, number: int) -> list[str]:
-        bodies = [str(c["body"]) for c in self.driver.comments(REPOSITORY, number)]
+    def status_comments(self, number: int, repository: str = REPOSITORY) -> list[str]:
+        bodies = [str(c["body"]) for c in self.driver.comments(repository, number)]
         return [body for body in bodies if MARKER in body]
 
     def assert_ended_once(self, number: int) -> None:
