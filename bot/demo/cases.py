@@ -16,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bot.errors import BotError
+from engine.snapshot import extract_member
 
 CASES = Path(__file__).parent / "cases.toml"
 SMALL = Path(__file__).parent / "small"
@@ -131,8 +132,10 @@ def fetch(name: str, version: str, sha256: str, into: Path) -> Path:
 
 
 def _unpack(archive: Path, into: Path) -> Path:
+    into.mkdir(parents=True)
     with tarfile.open(archive) as members:
-        members.extractall(into, filter="data")
+        for member in members.getmembers():
+            extract_member(members, member, into)
     (root,) = [path for path in into.iterdir() if path.is_dir()]
     return root
 
