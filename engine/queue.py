@@ -5,10 +5,15 @@ a long task twice (docs/decisions/0002). So messages are acknowledged early and 
 """
 
 import logging
+import time
+import uuid
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +40,39 @@ QUEUES = {
 }
 
 
+class WholeFiles(filesystem.Channel):
+    """kombu's folder as queue, but a file appears whole or not at all.
+
+    kombu writes in place and locks after opening, so a quick reader takes an empty message and its
+    worker ends; seen under load.
+    """
+
+    def _put(  # type: ignore[override]  # as the stubs of the class above say too
+        self, queue: str, payload: dict[str, Any], **_: Any
+    ) -> None:
+        name = f"{time.time_ns()}_{uuid.uuid4().hex}.{queue}.msg"
+        _write_whole(Path(self.data_folder_out) / name, dumps(payload))
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        wanted = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        table = self.get_table(exchange)
+        if wanted not in table:
+            file = self.control_folder / f"{exchange}.exchange"
+            _write_whole(file, dumps([wanted, *table]))
+
+
+class Transport(filesystem.Transport):
+    """The transport of `filesystem://`, as the app names it."""
+
+    Channel = WholeFiles
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
 def make_app(broker_url: str, broker_dir: Path) -> Celery:
     """Make the app for one process. `broker_dir` is used by `filesystem://` only."""
     app = Celery("evoscale", broker=broker_url, set_as_current=False)
@@ -51,6 +89,8 @@ def make_app(broker_url: str, broker_dir: Path) -> Celery:
         worker_send_task_events=False,
         worker_enable_remote_control=False,
     )
+    if broker_url.startswith("filesystem"):
+        app.conf.broker_transport = f"{__name__}:Transport"
     return app
 
 

@@ -16,6 +16,8 @@ from sandbox.contract import Limits
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "evoscale-"
 PERIOD_US = 100_000
+YOUNG_S = 60.0
+"""An empty group this young belongs to a box that has not entered it yet."""
 REMOVE_S = 3.0  # for the kernel to let go of processes that were killed
 ENTER = 'for f in $1; do echo $$ > "$f"; done; shift; exec "$@"'
 
@@ -66,11 +68,14 @@ def control_group(limits: Limits) -> Iterator[ControlGroup | None]:
 def reap() -> int:
     """Remove empty groups that killed processes left behind; says how many."""
     removed = 0
+    before = time.time() - YOUNG_S
     for pattern in (f"{PREFIX}*", f"*/{PREFIX}*"):
         for directory in ROOT.glob(pattern):
-            with suppress(OSError):  # one that is in use refuses, which is right
-                directory.rmdir()
-                removed += 1
+            # One that is in use refuses, which is right; one just made waits for its box.
+            with suppress(OSError):
+                if directory.stat().st_mtime < before:
+                    directory.rmdir()
+                    removed += 1
     return removed
 
 

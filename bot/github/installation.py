@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from githubkit import TokenAuthStrategy
@@ -129,20 +129,17 @@ class Installation:
     def labelled_issues(self, label: str, since: datetime) -> Sequence[IssueData]:
         """Open issues that have the label and changed after `since`."""
         what = "list labelled issues"
+        wanted: dict[str, str | int] = {
+            "state": "open",
+            "labels": label,
+            # githubkit's own verb writes a datetime as Python does, which GitHub does not read.
+            "since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "per_page": LISTED,
+        }
 
         def get(page: int) -> Answer:
-            return self._get(
-                what,
-                lambda g: g.rest.issues.list_for_repo(
-                    self._owner,
-                    self._name,
-                    state="open",
-                    labels=label,
-                    since=since,
-                    per_page=LISTED,
-                    page=page,
-                ),
-            )
+            url = f"/repos/{self._owner}/{self._name}/issues"
+            return self._get(what, lambda g: g.request("GET", url, params={**wanted, "page": page}))
 
         found = calls.paged(what, IssueData, get)
         return [issue for issue in found if issue.pull_request is None]

@@ -1,5 +1,7 @@
 """Webhook to pull request through real processes: one story per trigger, refereed by GitHub's own description."""
 
+from pathlib import Path
+
 import pytest
 
 from engine.contract import Patched, TriggerKind
@@ -68,7 +70,7 @@ def test_no_credential_reaches_the_engine_a_log_or_the_repository(tmp_path, play
     hub = story.stack.hub
     secrets = [hub.webhook_secret, hub.private_key.splitlines()[1], "ghs_", "x-access-token"]
     engine = story.stack.parts["engine-worker"].process.pid
-    environment = open(f"/proc/{engine}/environ", "rb").read().decode()  # noqa: PTH123, SIM115
+    environment = Path(f"/proc/{engine}/environ").read_bytes().decode()
     assert "EVOSCALE_BOT" not in environment
     written = [
         p for p in story.stack.folder.rglob("*") if p.is_file() and p.name != "credentials.json"
