@@ -70,6 +70,7 @@ class Engine:
     seed: int = 0
     max_wall_clock_s: float = 3600.0
     test_command: tuple[str, ...] | None = None
+    greedy_first: bool = False
 
 
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
@@ -153,7 +154,13 @@ class _Job:
         earlier = [from_row(row) for row in self.engine.store.candidates(self.job.job_id)]
         self.say(Stage.SEARCH, note=f"{len(baseline.fail_to_pass)} failing tests to fix")
         iterations = evolve(
-            Search(issue, context, self.engine.model, self.engine.seed),
+            Search(
+                issue,
+                context,
+                self.engine.model,
+                self.engine.seed,
+                greedy_first=self.engine.greedy_first,
+            ),
             self.budget,
             select=self._select(baseline),
             on_candidate=self._hand_out,

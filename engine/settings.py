@@ -55,6 +55,10 @@ class EngineSettings(BaseSettings):
     selection: Literal["unscored", "by_reward", "by_tests"] = Field(
         default="by_tests", description="How conditioning examples are chosen between iterations."
     )
+    greedy_first: bool = Field(
+        default=False,
+        description="Sample the first iteration at temperature 0; only what is unusable warms up.",
+    )
     seed: int = Field(default=0, ge=0, description="The seed that all sampling seeds derive from.")
     sandbox_workers: int = Field(
         default=2, ge=1, le=64, description="Candidates tested at the same time by one process."

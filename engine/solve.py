@@ -52,6 +52,7 @@ class SolveOptions:
     selection: Selection = Selection.BY_TESTS
     seed: int = 0
     test_command: tuple[str, ...] | None = None
+    greedy: bool = False
 
 
 class Solution(Document):
@@ -129,6 +130,7 @@ def solve(
                 seed=options.seed,
                 max_wall_clock_s=options.budget.wall_clock_s,
                 test_command=options.test_command,
+                greedy_first=options.greedy,
             )
             outcome = repair(request, engine)
         database.dispose()

@@ -131,6 +131,7 @@ def _engine(job_id: str, lost: threading.Event) -> Engine:
         selection=Selection(settings.selection),
         seed=settings.seed,
         max_wall_clock_s=settings.max_wall_clock_s,
+        greedy_first=settings.greedy_first,
     )
 
 

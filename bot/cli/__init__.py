@@ -101,6 +101,9 @@ def solve(
         str, typer.Option(help="`embedded`, a back end's name, or a JSON script of completions.")
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="First at temperature 0, as the paper's greedy mode.")
+    ] = False,
     sandbox: Annotated[
         Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
@@ -137,6 +140,7 @@ def solve(
         selection=Selection(selection),
         seed=seed,
         test_command=tuple(shlex.split(test_command)) or None,
+        greedy=greedy,
     )
     logs.set_up("plain", "WARNING")
     began = time.monotonic()
