@@ -38,6 +38,7 @@ LABEL = "evoscale"
 LIMIT_S = 540.0
 POLL_S = 0.25
 MAX_TESTS_SHOWN = 8
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +270,15 @@ def _stay(stack: Stack, out: Console) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: by unwinding, so that all is cleaned up."""
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does: by unwinding, so that all is cleaned up.
+
+    SIGINT too, which a shell without job control has its background commands ignore.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    old = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGHUP)}
+    old = {n: signal.signal(n, interrupt) for n in ENDING}
     try:
         yield
     finally:
