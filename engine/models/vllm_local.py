@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
 
+MIN_ROOM_TOKENS = 16
+"""A prompt must leave at least this much of the context for a completion."""
+
 
 class VllmLocal:
     """Loads a model folder or hub id into vLLM in this process, on first use of the class."""
@@ -55,10 +58,11 @@ class VllmLocal:
             skip_special_tokens=not line,
             spaces_between_special_tokens=False,
         )
-        try:
-            (result,) = self._llm.generate([self._text(prompt)], params, use_tqdm=False)
-        except ValueError as error:
-            raise PromptTooLongError(0, self._profile.context_tokens) from error
+        text = self._text(prompt)
+        tokens = len(self._llm.get_tokenizer().encode(text))
+        if tokens + MIN_ROOM_TOKENS > self._profile.context_tokens:
+            raise PromptTooLongError(tokens, self._profile.context_tokens)
+        (result,) = self._llm.generate([text], params, use_tqdm=False)
         for output in result.outputs:
             tokens_in = len(result.prompt_token_ids)
             yield Completion(output.index, output.text, tokens_in, len(output.token_ids))
