@@ -16,7 +16,7 @@ Corpus = Annotated[Path, typer.Option("--corpus", help="The corpus, one function
 @app.command()
 def corpus(
     wheels: Annotated[
-        Path, typer.Option(help="The folder that `pip download` filled from the manifest.")
+        Path, typer.Option(help="The folder of the pinned wheels; what it lacks is downloaded.")
     ] = BUILD / "wheels",
     out_file: Annotated[Path, typer.Option("--out", help="Where the corpus goes.")] = BUILD
     / "corpus.jsonl",
@@ -28,8 +28,10 @@ def corpus(
     """Collect functions from the pinned wheels and the standard library."""
     from engine import training
     from engine.training.corpus import build_corpus
+    from engine.training.wheels import fetch_wheels, load_manifest
 
     manifest = Path(training.__file__).with_name("wheels.toml")
+    fetch_wheels(load_manifest(manifest), wheels)
     counts = build_corpus(manifest, out_file, exclude or [], wheels)
     for name, count in counts.most_common():
         out.print(f"{count:8,}  {name}")
@@ -42,7 +44,10 @@ def sft(
     folder: Annotated[
         Path, typer.Option("--out", help="Where model, checkpoint and metrics go.")
     ] = BUILD / "sft",
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train.")] = 80.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long to train at most.")] = 80.0,
+    steps: Annotated[
+        int, typer.Option(min=1, help="How many steps to train at most, to repeat a run.")
+    ] = 1_000_000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train together.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Data order and initial weights.")] = 0,
 ) -> None:
@@ -57,6 +62,11 @@ def sft(
         )
 
     config = SftConfig(
-        corpus=corpus_file, out=folder, seed=seed, wall_clock_s=minutes * 60, workers=workers
+        corpus=corpus_file,
+        out=folder,
+        seed=seed,
+        wall_clock_s=minutes * 60,
+        max_steps=steps,
+        workers=workers,
     )
     out.print(f"the model is in {train_sft(config, say)}")

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
+from queue import Empty, Full
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 2048
 MAX_TOKENS = 640
 QUEUE_BATCHES = 96
-FEEDER_PATIENCE_S = 120.0
+FEEDER_PATIENCE_S = 600.0
+LOOK_AFTER_TRAINER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +169,18 @@ def _feed(
     functions = [f for f in read_corpus(corpus) if f.split == "train"]
     loaded = load_tokenizer(tokenizer)
     for batch in training_batches(functions, loaded, tokens=tokens, seed=seed, first=first):
-        queue.put(batch)
+        if not _put(queue, batch):
+            queue.cancel_join_thread()
+            return
+
+
+def _put(queue: "mp.Queue[Batch]", batch: Batch) -> bool:
+    """Wait for room in the queue; false when the trainer is gone, killed perhaps."""
+    trainer = mp.parent_process()
+    while trainer is None or trainer.is_alive():
+        try:
+            queue.put(batch, timeout=LOOK_AFTER_TRAINER_S)
+        except Full:
+            continue
+        return True
+    return False

@@ -12,7 +12,6 @@ import json
 import math
 import sysconfig
 import textwrap
-import tomllib
 import warnings
 import zipfile
 from collections import Counter
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.errors import BadInputError
+from engine.training.wheels import Wheel, check_digest, load_manifest
 
 MIN_LINES = 3
 MAX_FUNCTION_LINES = 40
@@ -36,18 +36,6 @@ SKIPPED_PARTS = frozenset(
 """Directories of tests, or of other people's packages, whose licences differ."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """One line of the manifest: a pinned wheel, its digest and the licence its METADATA states."""
-
-    name: str
-    version: str
-    file: str
-    sha256: str
-    licence: str
-    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +59,12 @@ class Exclusions:
     trees: frozenset[str]
 
 
-def load_manifest(path: Path) -> tuple[Wheel, ...]:
-    """Read `wheels.toml`.
-
-    Raises:
-        BadInputError: the file is missing or is no manifest.
-    """
-    try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["wheel"]
-        return tuple(Wheel(**row) for row in rows)
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        msg = f"{path} is no manifest: {error}; it needs [[wheel]] tables with {Wheel.__slots__}"
-        raise BadInputError(msg) from error
-
-
 def build_corpus(
     manifest: Path, out: Path, exclude: Sequence[Path], wheels: Path, *, stdlib: bool = True
 ) -> Counter[str]:
     """Write the kept functions to `out` as JSONL; functions per package.
 
-    `wheels` is the folder that `pip download` filled; `exclude` the benchmarks' JSONL files.
+    `wheels` is the folder that `fetch_wheels` filled; `exclude` the benchmarks' JSONL files.
 
     Raises:
         BadInputError: a wheel is missing or not the pinned one, or a benchmark is unreadable.
@@ -141,7 +115,7 @@ def _texts(
                 yield "cpython", "train", path.read_text(encoding="utf-8", errors="replace")
     for wheel in manifest:
         path = folder / wheel.file
-        _check_digest(path, wheel)
+        check_digest(path, wheel)
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if info.filename.endswith(".py") and _worth_reading(info):
@@ -156,18 +130,6 @@ def _worth_reading(info: zipfile.ZipInfo) -> bool:
         and not SKIPPED_PARTS & set(parts)
         and not parts[-1].startswith(("test_", "conftest"))
     )
-
-
-def _check_digest(path: Path, wheel: Wheel) -> None:
-    """Refuse a wheel that is not the pinned one."""
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        msg = f"{path} is missing; run pip download {wheel.name}=={wheel.version} into its folder"
-        raise BadInputError(msg) from error
-    if digest != wheel.sha256:
-        msg = f"{path} has sha256 {digest} and the manifest says {wheel.sha256}; download it again"
-        raise BadInputError(msg)
 
 
 def functions_in(text: str, package: str, split: str) -> Iterator[tuple[Function, str]]:

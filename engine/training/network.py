@@ -12,19 +12,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 CONTEXT_TOKENS = 2048
-_SHARED_SETTINGS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "rms_norm_eps",
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-)
 LINE_LOSS = 0.5
 LINE_TOKEN_WEIGHT = 8.0
 """A repair's first token says which line, which is the hard part; the others are mostly copied."""
@@ -35,7 +22,7 @@ class Shape:
     """The Qwen2 configuration; `vocabulary` is a multiple of 64 and the head dimension 64."""
 
     hidden: int = 256
-    layers: int = 6
+    layers: int = 8
     heads: int = 4
     kv_heads: int = 2
     intermediate: int = 704
@@ -218,22 +205,15 @@ def evaluate(model: "Qwen2ForCausalLM", dev: list[Batch]) -> DevFigures | None:
 
 
 def export(model: "Qwen2ForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder: Path) -> Path:
-    """Write bf16 safetensors, configuration and tokenizer, as transformers and vLLM load them.
-
-    The weights are written as the same network's Llama form, since `AutoTokenizer` gives every
-    Qwen2 folder Qwen2's own way of cutting text, whatever its tokenizer.json says.
-    """
+    """Write bf16 safetensors, configuration and tokenizer, as transformers and vLLM load them."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import Qwen2ForCausalLM
 
-    told = {name: getattr(model.config, name) for name in _SHARED_SETTINGS}
-    llama = LlamaForCausalLM(LlamaConfig(**told, attention_bias=True, tie_word_embeddings=True))
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("suspicion")}
-    for name, parameter in llama.state_dict().items():
-        weights.setdefault(name, torch.zeros_like(parameter))  # Qwen2 has no bias after attention
-    llama.load_state_dict(weights)
-    torch.nn.Module.to(llama, torch.bfloat16)
-    llama.save_pretrained(folder)
+    exported = Qwen2ForCausalLM(model.config)
+    exported.load_state_dict(weights)
+    torch.nn.Module.to(exported, torch.bfloat16)
+    exported.save_pretrained(folder)
     tokenizer.model_max_length = min(CONTEXT_TOKENS, model.config.max_position_embeddings)
     tokenizer.save_pretrained(folder)
     _name_tokenizer(folder / "tokenizer_config.json")
@@ -244,5 +224,5 @@ def _name_tokenizer(path: Path) -> None:
     """Keep what every version of transformers reads, and nothing of the machine it was made on."""
     settings = json.loads(path.read_text(encoding="utf-8"))
     kept = {k: v for k, v in settings.items() if k not in {"is_local", "local_files_only"}}
-    kept["tokenizer_class"] = "PreTrainedTokenizerFast"
+    kept["tokenizer_class"] = "Qwen2Tokenizer"
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The embedded model's byte-level BPE: newline and indentation in one piece, digits one by one."""
+"""The embedded model's byte-level BPE, cut as Qwen2 cuts: a word with its sign, single digits."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,8 +9,12 @@ from engine.line_format import EOS_TOKEN, LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PIECES = r"\n *| {2,}| ?[A-Za-z_]+|[0-9]| ?[^\sA-Za-z0-9_]+|\s+"
-"""How text is cut before merging; ASCII classes, so that every port of the tokenizer agrees."""
+PIECES = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How text is cut before merging: Qwen2's rule, because transformers applies it, and NFC, to every
+folder whose model is a Qwen2, whatever its tokenizer.json says."""
 
 
 def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
@@ -18,11 +22,21 @@ def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedToken
 
     Line numbers and markers are ordinary added tokens, so that no decoder drops them.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        trainers,
+    )
     from transformers import PreTrainedTokenizerFast
 
     marks = [*MARKER_TOKENS, *LINE_TOKENS]
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PIECES), "isolated"),
@@ -41,6 +55,7 @@ def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedToken
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         eos_token=EOS_TOKEN,
+        unk_token=EOS_TOKEN,
         pad_token=PAD_TOKEN,
         clean_up_tokenization_spaces=False,
     )

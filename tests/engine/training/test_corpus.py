@@ -12,9 +12,9 @@ from engine.training.corpus import (
     build_corpus,
     functions_in,
     load_exclusions,
-    load_manifest,
     read_corpus,
 )
+from engine.training.wheels import load_manifest
 
 MODULE = '''
 @cached
@@ -112,7 +112,7 @@ def test_a_wheel_that_is_missing_or_not_the_pinned_one_is_refused(tmp_path: Path
     with pytest.raises(BadInputError, match="sha256"):
         build_corpus(manifest, tmp_path / "c.jsonl", [], tmp_path, stdlib=False)
     (tmp_path / "demo-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(BadInputError, match=r"pip download demo==1\.0"):
+    with pytest.raises(BadInputError, match=r"download demo==1\.0"):
         build_corpus(manifest, tmp_path / "c.jsonl", [], tmp_path, stdlib=False)
 
 

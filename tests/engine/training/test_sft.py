@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from engine.training.batches import batches, encode
+from engine.training.corpus import read_corpus
 from engine.training.data import rows
 from engine.training.sft import (
     SftConfig,
@@ -79,8 +80,11 @@ def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
     assert heard[-1].dev_loss is not None
     assert heard[-1].tokens > 12 * 800
     model = AutoModelForCausalLM.from_pretrained(folder)
-    assert model.config.model_type == "llama"
-    assert AutoTokenizer.from_pretrained(folder).tokenize("<L1>    x") == ["<L1>", "ĠĠĠĠ", "x"]
+    assert model.config.model_type == "qwen2"
+    trained, read = load_tokenizer(tmp_path / "run"), AutoTokenizer.from_pretrained(folder)
+    assert read.tokenize("<L1>    x")[:2] == ["<L1>", "ĠĠĠ"]
+    for f in read_corpus(corpus_file):  # as it is trained, so it is read
+        assert read.encode(f"<L1>{f.raw}<L1>") == trained.encode(f"<L1>{f.raw}<L1>")
     assert (folder / "model.safetensors").stat().st_size < 2 * 1.1 * model.num_parameters() + 10_000
 
     longer = SftConfig(
