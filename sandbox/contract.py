@@ -76,7 +76,13 @@ class TestCommand:
 
 @dataclass(frozen=True, slots=True)
 class TestSpec:
-    """The tests to run on a candidate and what is known of them at base_commit."""
+    """The tests to run on a candidate and what is known of them at base_commit.
+
+    `skipped` are tests that were skipped at base_commit and may stay so; `churn` are paths of
+    trusted files that the suite itself changes when it runs; `named` are the words by which the
+    issue lifts a protection (`sandbox.policy.named_in`). `canaries` is false where the suite does
+    not bear tests of ours; `backwards` asks for the opposite order, where the runner has one.
+    """
 
     __test__ = False
 
@@ -85,6 +91,11 @@ class TestSpec:
     fail_to_pass: tuple[str, ...] = ()
     pass_to_pass: tuple[str, ...] = ()
     files: tuple[TestFile, ...] = ()
+    skipped: tuple[str, ...] = ()
+    churn: tuple[str, ...] = ()
+    named: frozenset[str] = frozenset()
+    canaries: bool = True
+    backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,9 @@ class TestReport:
     """What the tests said. `refused` is a reason why the patch was never run, or None.
 
     `details` holds the failure text of tests that did not pass, capped; `ran` is false where the
-    suite gave no trustworthy report (crash, missing report, exit code that contradicts it).
+    suite gave no trustworthy report (crash, missing report, exit code that contradicts it), and
+    `tampered` then says how it is known that the results are made up. `changed` are the trusted
+    files that were not what they had been when the tests were over.
     """
 
     __test__ = False
@@ -105,6 +118,8 @@ class TestReport:
     log_tail: str = ""
     duration_s: float = 0.0
     refused: str | None = None
+    tampered: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 class Box(Protocol):

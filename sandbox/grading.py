@@ -45,16 +45,21 @@ def grade(spec: TestSpec, report: TestReport) -> Grade:
     """Count as SWE-bench does.
 
     A FAIL_TO_PASS test must pass (or fail as expected): a skip is no fix. A PASS_TO_PASS test may
-    also be skipped: a skip is no regression, unless none of them passes any more. A test that the
-    report does not mention counts as failed, and so does every test of a suite that did not run,
-    was not finished or cannot be believed.
+    also be skipped if it was so at base_commit (`TestSpec.skipped`); a new skip is a regression,
+    because product code can skip any test. A test that the report does not mention counts as
+    failed, and so does every test of a suite that did not run, was not finished or cannot be
+    believed.
     """
-    believed = report.applied and report.ran and not report.timed_out and report.refused is None
+    believed = report.applied and report.ran and not report.timed_out
+    believed = believed and report.refused is None and report.tampered is None
     statuses = report.statuses if believed else {}
     fixed = [test for test in spec.fail_to_pass if statuses.get(test) in PASSES]
-    kept = [test for test in spec.pass_to_pass if statuses.get(test) in NO_REGRESSION]
-    if not any(statuses.get(test) in PASSES for test in kept):
-        kept = []
+    may_skip = frozenset(spec.skipped)
+    kept = [
+        test
+        for test in spec.pass_to_pass
+        if statuses.get(test) in (NO_REGRESSION if test in may_skip else PASSES)
+    ]
     unbroken = frozenset(kept)
     broken = tuple(test for test in spec.pass_to_pass if test not in unbroken)
     return Grade(

@@ -7,62 +7,70 @@ help there, because the tests and the code run in one process; so these changes 
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from sandbox.contract import Patch
-from sandbox.unified_diff import DiffSyntaxError, FileChange, parse
+from sandbox.protected import (
+    CARRIED,
+    JUDGE_WORDS,
+    JUDGES,
+    NAMES,
+    NEVER_LIFTED,
+    PLACES,
+    PROSE,
+    PYTHON,
+    SOURCE_ROOTS,
+    TEST_NAMES,
+    TEST_PLACES,
+    Kind,
+)
+from sandbox.unified_diff import DiffSyntaxError, FileChange, Hunk, parse
 
 PATCH_CHARS = 1024 * 1024
 PLAIN_MODES = frozenset({"100644", "100755"})
-TEST_PLACES = frozenset({"test", "tests"})
-TEST_NAMES = ("test_*.py", "*_test.py", "tests.py", "test.py", "*_tests.py")
-PROTECTED: tuple[tuple[str, str], ...] = (
-    ("conftest.py", "configures the tests"),
-    ("pytest.ini", "configures the tests"),
-    (".pytest.ini", "configures the tests"),
-    ("pytest.toml", "configures the tests"),
-    (".pytest.toml", "configures the tests"),
-    ("tox.ini", "configures the tests"),
-    ("setup.cfg", "configures the tests"),
-    ("pyproject.toml", "configures the tests"),
-    ("noxfile.py", "configures the tests"),
-    (".coveragerc", "configures the tests"),
-    ("sitecustomize.py", "is run by every Python process"),
-    ("usercustomize.py", "is run by every Python process"),
-    ("*.pth", "is run by every Python process"),
-    ("entry_points.txt", "declares plugins"),
-    (".gitattributes", "changes how git reads the repository"),
-    (".gitmodules", "changes how git reads the repository"),
-    (".gitlab-ci.yml", "configures continuous integration"),
-    (".travis.yml", "configures continuous integration"),
-    ("azure-pipelines.yml", "configures continuous integration"),
-    ("Jenkinsfile", "configures continuous integration"),
-)
-PROTECTED_PLACES: tuple[tuple[str, str], ...] = (
-    (".github", "configures continuous integration"),
-    (".circleci", "configures continuous integration"),
-    (".ci", "configures continuous integration"),
-    ("*.egg-info", "declares plugins"),
-    ("*.dist-info", "declares plugins"),
-)
-JUDGES = frozenset(
-    {"pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "xdist"}
-)
-SOURCE_ROOTS = frozenset({"src", "lib"})
-PROSE = frozenset({".md", ".rst", ".txt", ".adoc"})
-TAMPERING = re.compile(
-    r"\b(_pytest|pytest|unittest\.(?:runner|result|case|main)|os\._exit|sys\.settrace|sys\.setprofile"
-    r"|threading\.settrace|PYTEST_CURRENT_TEST|gc\.get_objects|gc\.get_referrers|sys\._getframe"
-    r"|atexit|ctypes|evoscale)\b"
-)
+ISSUE_WORD = re.compile(r"[\w.][\w./-]*\w")
+MAX_NAMED = 2_000
 
 
-def check_patch(patch: Patch, *, allowed: Sequence[str] = ()) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """What one run lifts.
+
+    `allowed` are globs of paths that may be changed and are judged as changed: for a caller that
+    knows what it does. `named` are the words of an issue's text (`named_in`): a protected file
+    named there may be changed, but the change is carried along and never judged, and a name of the
+    judge's that stands there may be used.
+    """
+
+    allowed: Sequence[str] = ()
+    named: frozenset[str] = frozenset()
+
+
+NO_EXCEPTIONS = Exceptions()
+
+
+def named_in(issue: str) -> frozenset[str]:
+    """The words of an issue's text that could name a protected file or a name of the judge's."""
+    found: set[str] = set()
+    for match in ISSUE_WORD.finditer(issue):
+        word = match[0].strip("./-")
+        if len(found) == MAX_NAMED:
+            break
+        if protected(word) in CARRIED or any(p.fullmatch(word) for p in _patterns()):
+            found.add(word)
+    return frozenset(found)
+
+
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    return (PYTHON, *dict.fromkeys(JUDGE_WORDS.values()))
+
+
+def check_patch(patch: Patch, exceptions: Exceptions = NO_EXCEPTIONS) -> str | None:
     """Why a patch must not be run, in one sentence that names the file; None when it may.
 
-    `allowed` holds globs of paths whose protection is lifted, such as tests that a repair was asked
-    to change; what could leave the repository stays refused. Never raises.
+    What could leave the repository stays refused, whatever is excepted. Never raises.
     """
     if len(patch) > PATCH_CHARS:
         return f"the patch is larger than {PATCH_CHARS} characters"
@@ -72,11 +80,33 @@ def check_patch(patch: Patch, *, allowed: Sequence[str] = ()) -> str | None:
         changes = parse(patch)
     except DiffSyntaxError as error:
         return f"the patch cannot be read: {error}"
-    reasons = (_refusal(change, allowed) for change in changes)
-    return next((reason for reason in reasons if reason is not None), None)
+    reasons = (_refusal(change, exceptions) for change in changes)
+    reason = next((reason for reason in reasons if reason is not None), None)
+    if reason is None and all(_carried(change, exceptions) for change in changes):
+        return f"{changes[0].paths[-1]!r} is judged as it was, and nothing else is changed"
+    return reason
 
 
-def _refusal(change: FileChange, allowed: Sequence[str]) -> str | None:
+def carried(patch: Patch, exceptions: Exceptions) -> tuple[str, ...]:
+    """The paths of a patch that passed whose change is carried along and not judged."""
+    held = [change for change in parse(patch) if _carried(change, exceptions)]
+    return tuple(dict.fromkeys(path for change in held for path in change.paths))
+
+
+def judged(patch: Patch, exceptions: Exceptions) -> tuple[FileChange, ...]:
+    """The changes of a patch that passed under which its tests are run."""
+    return tuple(change for change in parse(patch) if not _carried(change, exceptions))
+
+
+def _carried(change: FileChange, exceptions: Exceptions) -> bool:
+    return any(protected(p) is not None and not _allowed(p, exceptions) for p in change.paths)
+
+
+def _allowed(path: str, exceptions: Exceptions) -> bool:
+    return any(fnmatchcase(path, glob) for glob in exceptions.allowed)
+
+
+def _refusal(change: FileChange, exceptions: Exceptions) -> str | None:
     for path in change.paths:
         reason = _leaves(path)
         if reason is not None:
@@ -84,10 +114,9 @@ def _refusal(change: FileChange, allowed: Sequence[str]) -> str | None:
     if change.mode is not None and change.mode not in PLAIN_MODES:
         return f"{change.paths[-1]!r} would be no plain file (mode {change.mode})"
     for path in change.paths:
-        if any(fnmatchcase(path, glob) for glob in allowed):
+        if _allowed(path, exceptions):
             continue
-        reason = _protected(path) or (_shadows(path) if path != change.old else None)
-        reason = reason or _tampers(path, change)
+        reason = _held_back(path, change, exceptions) or _tampers(path, change, exceptions)
         if reason is not None:
             return f"{path!r} {reason}"
     return None
@@ -104,17 +133,27 @@ def _leaves(path: str) -> str | None:
     return None
 
 
-def _protected(path: str) -> str | None:
+def protected(path: str) -> Kind | None:
+    """Why a path is protected, or None."""
     *places, name = path.split("/")
+    for kind, globs in NAMES.items():
+        if any(fnmatchcase(name, glob) for glob in globs):
+            return kind
     if TEST_PLACES & set(places) or any(fnmatchcase(name, glob) for glob in TEST_NAMES):
-        return "is a test"
-    for glob, reason in PROTECTED:
-        if fnmatchcase(name, glob):
-            return reason
-    for glob, reason in PROTECTED_PLACES:
-        if any(fnmatchcase(place, glob) for place in places):
-            return reason
+        return Kind.TEST
+    for kind, globs in PLACES.items():
+        if any(fnmatchcase(place, glob) for place in places for glob in globs):
+            return kind
     return None
+
+
+def _held_back(path: str, change: FileChange, exceptions: Exceptions) -> str | None:
+    """A protected path that the issue is not about, or a new file that stands in for another."""
+    kind = protected(path)
+    if kind is not None:
+        named = {path, path.rpartition("/")[2]} & exceptions.named
+        return None if kind in CARRIED and named else kind.value
+    return _shadows(path) if path != change.old else None
 
 
 def _shadows(path: str) -> str | None:
@@ -132,12 +171,19 @@ def _shadows(path: str) -> str | None:
     return None
 
 
-def _tampers(path: str, change: FileChange) -> str | None:
-    if PurePosixPath(path).suffix in PROSE:
+def _tampers(path: str, change: FileChange, exceptions: Exceptions) -> str | None:
+    """Whether a change makes product code name the judge more often than it did."""
+    suffix = PurePosixPath(path).suffix
+    if suffix in PROSE:
         return None
+    words = JUDGE_WORDS.get(suffix, PYTHON)
     for hunk in change.hunks:
-        for line in hunk.added:
-            found = TAMPERING.search(line)
-            if found:
-                return f"refers to {found[0]!r}, through which code can change what tests report"
+        for found in _more_often(hunk, words):
+            if found not in exceptions.named or NEVER_LIFTED.fullmatch(found):
+                return f"refers to {found!r}, through which code can change what tests report"
     return None
+
+
+def _more_often(hunk: Hunk, words: re.Pattern[str]) -> list[str]:
+    before, after = words.findall("".join(hunk.old)), words.findall("".join(hunk.new))
+    return [word for word in dict.fromkeys(after) if after.count(word) > before.count(word)]

@@ -1,10 +1,15 @@
 """A fresh box, a patch, the trusted files over it, the tests, a report."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from sandbox import canaries as canary
+from sandbox.canaries import Canaries
 from sandbox.contract import (
     Box,
     ExecResult,
@@ -17,14 +22,17 @@ from sandbox.contract import (
     TestSpec,
     TestStatus,
 )
-from sandbox.policy import check_patch
+from sandbox.planted import text_of
+from sandbox.policy import Exceptions, check_patch, judged
+from sandbox.protected import NAMES, TEST_NAMES, TEST_PLACES
 from sandbox.recipes.python import REPORT
 from sandbox.reports import NOT_THERE, OK, REPORT_BYTES, Outcomes, read_junit
-from sandbox.unified_diff import parse
+from sandbox.unified_diff import FileChange, parse
 
 LOG_TAIL_BYTES = 4000
 LAY_S = 60.0
 ARGV_BYTES = 1_000_000  # Linux takes two million for arguments and environment together
+PATHS = TypeAdapter(list[str])
 SCRIPT = "/tmp/evoscale/script.py"  # noqa: S108  # in the box
 COMMAND = "command"
 """The one test id of a command that reports nothing but its exit code."""
@@ -47,26 +55,45 @@ def run_tests(
     Raises:
         SandboxUnavailableError: no box could be opened, or the box failed.
     """
-    refused = None if patch is None else check_patch(patch, allowed=allowed)
+    exceptions = Exceptions(allowed, spec.named)
+    refused = None if patch is None else check_patch(patch, exceptions)
     if refused is not None:
         return TestReport(applied=False, timed_out=False, ran=False, refused=refused)
-    report = _run(sandbox, spec, patch, limits, tests)
-    if tests and report.applied and not report.ran and not report.statuses and not report.timed_out:
+    changes = () if patch is None else judged(patch, exceptions)
+    report = _run(sandbox, spec, changes, limits, tests)
+    gave_nothing = report.applied and not report.ran and not report.statuses
+    if tests and gave_nothing and not report.timed_out and report.tampered is None:
         # A test that is not there makes pytest refuse to run the others that were named with it.
-        return _run(sandbox, spec, patch, limits, ())
+        return _run(sandbox, spec, changes, limits, ())
     return report
 
 
 def _run(
-    sandbox: Sandbox, spec: TestSpec, patch: Patch | None, limits: Limits, tests: Sequence[str]
+    sandbox: Sandbox,
+    spec: TestSpec,
+    changes: Sequence[FileChange],
+    limits: Limits,
+    tests: Sequence[str],
 ) -> TestReport:
+    canaries = canary.make(spec.command.runner, backwards=spec.backwards) if spec.canaries else None
     with sandbox.open(spec.image, limits) as box:
-        obstacle = lay(box, patch, spec.files)
+        obstacle = lay(box, changes, spec.files)
         if obstacle is not None:
             return TestReport(applied=False, timed_out=False, ran=False, log_tail=obstacle)
-        result = box.exec(command_line(spec.command, tests))
-        outcomes = _outcomes(box, spec.command, result)
-    return _report(result, outcomes)
+        argv = command_line(spec.command, tests)
+        if canaries is not None:
+            for path, text in canaries.files.items():
+                box.write_file(path, text.encode())
+            argv = canary.command_line(canaries, argv, named=bool(tests))
+        result = box.exec(argv)
+        outcomes = _outcomes(box, spec.command, result, canaries)
+        ignored = [*(canaries.files if canaries else ()), *_paths(changes)]
+        changed = broken_seals(box, spec.files, ignored) if outcomes.ran else ()
+    return _report(result, outcomes, changed, spec.churn)
+
+
+def _paths(changes: Sequence[FileChange]) -> list[str]:
+    return [path for change in changes for path in change.paths]
 
 
 def run_script(
@@ -83,36 +110,62 @@ def run_script(
     if refused is not None:
         return ExecResult(125, refused.encode(), truncated=False, duration_s=0.0)
     with sandbox.open(image, limits) as box:
-        obstacle = lay(box, patch, ())
+        obstacle = lay(box, () if patch is None else parse(patch), ())
         if obstacle is not None:
             return ExecResult(125, obstacle.encode(), truncated=False, duration_s=0.0)
         box.write_file(SCRIPT, source.encode())
         return box.exec(["python", SCRIPT])
 
 
-def lay(box: Box, patch: Patch | None, files: Sequence[TestFile]) -> str | None:
-    """Apply a patch that policy let through, then lay files over it; says why it does not apply.
+def lay(box: Box, changes: Sequence[FileChange], files: Sequence[TestFile]) -> str | None:
+    """Apply changes that policy let through, then lay files over them; says why they do not apply.
 
     Raises:
         SandboxUnavailableError: the box failed.
     """
-    if patch is None and not files:
+    if not changes and not files:
         return None
-    changes = () if patch is None else parse(patch)
     order = {
         "changes": [asdict(change) for change in changes],
         "files": {file.path: file.text for file in files},
     }
     program = Path(__file__).with_name("lay.py").read_text(encoding="utf-8")
-    result = box.exec(
-        ["python3", "-I", "-S", "-c", program], stdin=json.dumps(order).encode(), wall_clock_s=LAY_S
-    )
+    result = _own_program(box, program, order)
     said = result.output[-2000:].decode(errors="replace").strip()
     return (
         None
         if result.exit_code == 0 and said == "ok"
         else (said or "the patch could not be applied")
     )
+
+
+def _own_program(box: Box, program: str, order: Mapping[str, object]) -> ExecResult:
+    """Run one of our programs with an order as its standard input."""
+    argv = ["python3", "-I", "-S", "-c", program]
+    return box.exec(argv, stdin=json.dumps(order).encode(), wall_clock_s=LAY_S)
+
+
+def broken_seals(
+    box: Box, laid: Sequence[TestFile], ignored: Sequence[str] = ()
+) -> tuple[str, ...] | None:
+    """The trusted files that are not what they were; None where the box does not say so plainly.
+
+    What the command left is compared after all its processes have ended.
+
+    Raises:
+        SandboxUnavailableError: the box failed.
+    """
+    order = {
+        "names": [*TEST_NAMES, *(glob for globs in NAMES.values() for glob in globs)],
+        "places": sorted(TEST_PLACES),
+        "laid": {f.path: hashlib.sha256(f.text.encode()).hexdigest() for f in laid},
+        "ignored": list(ignored),
+    }
+    result = _own_program(box, text_of("seal.py"), order)
+    try:
+        return tuple(PATHS.validate_json(result.output)) if result.exit_code == 0 else None
+    except ValidationError:
+        return None
 
 
 def command_line(command: TestCommand, tests: Sequence[str]) -> tuple[str, ...]:
@@ -124,7 +177,9 @@ def command_line(command: TestCommand, tests: Sequence[str]) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def _outcomes(box: Box, command: TestCommand, result: ExecResult) -> Outcomes:
+def _outcomes(
+    box: Box, command: TestCommand, result: ExecResult, canaries: Canaries | None
+) -> Outcomes:
     if result.exit_code is None or result.out_of_memory:
         why = "the tests ran out of " + ("memory" if result.out_of_memory else "time")
         return Outcomes(ran=False, why=why)
@@ -132,18 +187,34 @@ def _outcomes(box: Box, command: TestCommand, result: ExecResult) -> Outcomes:
         passed = result.exit_code == OK
         status = TestStatus.PASSED if passed else TestStatus.FAILED
         return Outcomes(ran=True, statuses={COMMAND: status})
-    return read_junit(box.read_file(REPORT, REPORT_BYTES), result.exit_code)
+    report = box.read_file(REPORT, REPORT_BYTES)
+    if canaries is None:
+        return read_junit(report, result.exit_code)
+    outcomes = read_junit(report, canary.believable(result.exit_code))
+    return canary.without(canaries, outcomes, result.exit_code)
 
 
-def _report(result: ExecResult, outcomes: Outcomes) -> TestReport:
+def _report(
+    result: ExecResult,
+    outcomes: Outcomes,
+    changed: tuple[str, ...] | None,
+    churn: Sequence[str],
+) -> TestReport:
     tail = result.output[-LOG_TAIL_BYTES:].decode(errors="replace")
+    fresh = () if changed is None else [path for path in changed if path not in churn]
+    why = outcomes.why
+    if changed is None:
+        why = f"{canary.MADE_UP}: what became of the tests' own files cannot be told"
+    elif fresh:
+        why = f"{canary.MADE_UP}: while the tests ran, {fresh[0]!r} was changed, which they trust"
     report = TestReport(
         applied=True,
         timed_out=result.exit_code is None,
-        ran=outcomes.ran,
+        ran=outcomes.ran and not fresh and changed is not None,
         statuses=outcomes.statuses,
         details=outcomes.details,
-        log_tail=tail,
+        log_tail=f"{tail}\n[{why}]" if why else tail,
         duration_s=result.duration_s,
     )
-    return replace(report, log_tail=f"{tail}\n[{outcomes.why}]") if outcomes.why else report
+    tampered = why if why.startswith(canary.MADE_UP) else None
+    return replace(report, tampered=tampered, changed=changed or ())

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,16 +72,17 @@ def test_a_skipped_test_is_no_fix() -> None:
     assert graded.no_regression
 
 
-def test_a_skipped_test_is_no_regression() -> None:
+def test_a_skip_is_no_regression_only_where_it_was_there_before() -> None:
     statuses = {"a": TestStatus.SKIPPED, "b": TestStatus.PASSED}
-    assert grade(spec((), ("a", "b")), report(statuses)).no_regression
-
-
-def test_skipping_every_test_is_a_regression() -> None:
-    statuses = {"a": TestStatus.SKIPPED, "b": TestStatus.SKIPPED}
     graded = grade(spec((), ("a", "b")), report(statuses))
-    assert not graded.no_regression
-    assert graded.broken == ("a", "b")
+    assert graded.broken == ("a",)
+    skipped_before = replace(spec((), ("a", "b")), skipped=("a",))
+    assert grade(skipped_before, report(statuses)).no_regression
+
+
+def test_made_up_results_prove_nothing() -> None:
+    statuses = {"a": TestStatus.PASSED}
+    assert not grade(spec(("a",)), report(statuses, tampered="the results are made up")).resolved
 
 
 def test_a_missing_test_is_broken() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.contract import Patch
-from sandbox.policy import PATCH_CHARS, check_patch
+from sandbox.policy import PATCH_CHARS, Exceptions, carried, check_patch, judged, named_in
 
 
 def change(path: str, line: str = "x = 1") -> Patch:
@@ -126,10 +126,69 @@ def test_what_is_no_text_diff_is_refused(patch: str) -> None:
 
 
 def test_protection_can_be_lifted_but_walls_cannot() -> None:
-    assert check_patch(change("tests/test_x.py", "import pytest"), allowed=["tests/*"]) is None
-    assert check_patch(change("tests/test_x.py"), allowed=["docs/*"]) is not None
-    assert check_patch(change("../x.py"), allowed=["*"]) is not None
-    assert check_patch(change(".git/config"), allowed=["*"]) is not None
+    tests, everything = Exceptions(["tests/*"]), Exceptions(["*"])
+    assert check_patch(change("tests/test_x.py", "import pytest"), tests) is None
+    assert check_patch(change("tests/test_x.py"), Exceptions(["docs/*"])) is not None
+    assert check_patch(change("../x.py"), everything) is not None
+    assert check_patch(change(".git/config"), everything) is not None
+
+
+def test_an_issue_lifts_what_it_names_and_the_change_is_carried_not_judged() -> None:
+    named = named_in("The pin in `setup.cfg` and in docs/requirements.txt is wrong, see x.py.")
+    assert named == {"setup.cfg", "docs/requirements.txt"}
+    patch = Patch(change("setup.cfg") + change("calc.py") + change("docs/requirements.txt"))
+    assert check_patch(patch) == "'setup.cfg' configures the tests"
+    lifted = Exceptions(named=named)
+    assert check_patch(patch, lifted) is None
+    assert carried(patch, lifted) == ("setup.cfg", "docs/requirements.txt")
+    assert [c.new for c in judged(patch, lifted)] == ["calc.py"]
+    assert check_patch(change("requirements.txt"), lifted) is not None
+
+
+def test_a_patch_of_nothing_but_carried_changes_is_refused() -> None:
+    reason = check_patch(change("setup.cfg"), Exceptions(named=named_in("setup.cfg is wrong")))
+    assert reason == "'setup.cfg' is judged as it was, and nothing else is changed"
+
+
+@pytest.mark.parametrize("path", ["sitecustomize.py", "evil.pth", ".github/x.yml", ".gitmodules"])
+def test_no_issue_lifts_what_runs_by_itself(path: str) -> None:
+    assert check_patch(change(path), Exceptions(named=named_in(f"{path} is wrong"))) is not None
+
+
+def test_an_issue_lifts_a_name_that_it_is_about_but_never_the_judge() -> None:
+    named = named_in("handlers registered with atexit run twice; seen with pytest and _pytest")
+    assert check_patch(change("c.py", "import atexit"), Exceptions(named=named)) is None
+    assert check_patch(change("c.py", "import ctypes"), Exceptions(named=named)) is not None
+    for judge in ("pytest", "_pytest"):
+        assert check_patch(change("c.py", f"import {judge}"), Exceptions(named=named)) is not None
+
+
+def test_code_that_named_the_judge_before_may_go_on_to() -> None:
+    hunk = "@@ -1,1 +1,1 @@\n-ctypes.c_int(x)\n+ctypes.c_long(x)\n"
+    assert check_patch(Patch("--- a/c.py\n+++ b/c.py\n" + hunk)) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("src/a.ts", "process.exit(0)"), ("src/a.js", "require('vitest')"), ("a.go", "os.Exit(0)"),
+        ("src/lib.rs", "std::process::exit(0);"), ("src/main/A.java", "System.exit(0);"),
+    ],
+)  # fmt: skip
+def test_other_languages_have_judges_too(path: str, line: str) -> None:
+    assert "refers to" in (check_patch(change(path, line)) or "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "package.json", "package-lock.json", "vitest.config.ts", "src/a.test.ts", "src/__tests__/a.js", "a_test.go",
+        "go.sum", "Cargo.lock", "build.rs", "pom.xml", "src/test/java/ATest.java", ".mvn/jvm.config", "uv.lock",
+        "requirements-dev.txt", "setup.py", ".npmrc",
+    ],
+)  # fmt: skip
+def test_what_decides_over_other_languages_tests_is_refused_by_name(path: str) -> None:
+    assert repr(path) in (check_patch(change(path)) or "")
 
 
 @given(st.text(max_size=400))

@@ -1,0 +1,112 @@
+"""Tests of ours in every run: some must fail and one must pass, or the run said what it was told.
+
+Their names and messages are made up for one run. Code that makes every test pass, or that writes a
+report of its own, does not get them right; code that spares names it does not know still does,
+which is what `sandbox.trial` is for.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sandbox.contract import TestStatus
+from sandbox.planted import text_of
+from sandbox.reports import OK, TESTS_FAILED, Outcomes, contradiction
+
+PLACE = "/tmp/evoscale"  # noqa: S108  # in the box
+MADE_UP = "the results are made up"
+FAILING: Mapping[str, tuple[str, ...]] = {
+    "pytest": ("test_fails", "test_differs", "test_raises"),
+    "unittest": ("test_differs", "test_raises"),
+}
+"""The runners that canaries can be laid in with, and those of theirs that can only fail."""
+
+BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
+
+
+@dataclass(frozen=True, slots=True)
+class Canaries:
+    """What is laid in with one run: files, environment, and the name of the module they are in."""
+
+    runner: str
+    token: str
+    files: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """The name of the module that holds them."""
+        return f"test_{self.token}"
+
+
+def make(runner: str, *, backwards: bool = False) -> Canaries | None:
+    """New canaries for a run, or None where the runner takes none.
+
+    `backwards` has the tests run in the opposite order, which pytest alone can be made to do.
+    """
+    if runner not in FAILING:
+        return None
+    token = secrets.token_hex(6)
+    tests = text_of("canary_tests.py").replace("TOKEN", token)
+    if runner == "unittest":
+        return Canaries(runner, token, {f"test_{token}.py": tests})
+    place, plugin = f"{PLACE}/{token}", f"plugin_{token}"
+    source = text_of("canary_plugin.py").replace("BACKWARDS = False", f"BACKWARDS = {backwards}")
+    files = {
+        f"{place}/{plugin}.py": source.replace("TOKEN", token),
+        f"{place}/test_{token}.py": tests,
+    }
+    return Canaries(runner, token, files, {"PYTEST_PLUGINS": plugin, "PYTHONPATH": place})
+
+
+def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
+    """A test command's argv with the canaries; `named` says that it names tests."""
+    if canaries.runner == "unittest":
+        return (*argv, canaries.module) if named else argv
+    place = canaries.environment["PYTHONPATH"]
+    own = [w.replace("PYTHONPATH=", f"PYTHONPATH={place}:", 1) for w in argv]
+    return ("env", *(f"{key}={value}" for key, value in canaries.environment.items()), *own)
+
+
+def believable(exit_code: int | None) -> int | None:
+    """The exit code that fits a report with failing canaries in it."""
+    return TESTS_FAILED if exit_code == OK else exit_code
+
+
+def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Outcomes:
+    """A report as it would be without the canaries, believed only if they fared as they had to."""
+    own = {t: s for t, s in outcomes.statuses.items() if canaries.token in t}
+    statuses = {t: s for t, s in outcomes.statuses.items() if t not in own}
+    details = {t: d for t, d in outcomes.details.items() if t not in own}
+    rest = replace(outcomes, statuses=statuses, details=details)
+    if not outcomes.ran or exit_code is None:
+        return rest
+    # Where nothing could be collected pytest runs nothing, canaries neither.
+    if own or any(status not in BAD for status in statuses.values()):
+        caught = _caught(canaries, own, outcomes.details)
+        if caught is not None:
+            return replace(rest, ran=False, why=f"{MADE_UP}: {caught}")
+    failed = any(status in BAD for status in statuses.values())
+    if canaries.runner == "unittest" and exit_code == TESTS_FAILED and not failed:
+        return rest  # its exit code counts the canaries, pytest's does not
+    why = contradiction(exit_code, statuses)
+    return rest if why is None else replace(rest, ran=False, why=why)
+
+
+def _caught(
+    canaries: Canaries, own: Mapping[str, TestStatus], details: Mapping[str, str]
+) -> str | None:
+    """How the canaries fared wrongly, or None."""
+    by_name = {test.replace("::", ".").rpartition(".")[2]: test for test in own}
+    for name in FAILING[canaries.runner]:
+        test = by_name.get(name)
+        if test is None:
+            return "a test that was laid in with the run is missing from its report"
+        if own[test] not in BAD:
+            return f"a test that can only fail was reported as {own[test]}"
+        if f"canary {canaries.token}" not in details.get(test, ""):
+            return "a test that can only fail failed in another way than it does"
+    holds = own.get(by_name.get("test_holds", ""))
+    if holds is not TestStatus.PASSED:
+        return f"a test that can only pass was reported as {holds or 'absent'}"
+    return None
