@@ -1,26 +1,30 @@
 """A line model that chooses among single rewrites instead of writing freely.
 
 A model of a few million parameters knows better which edit is likely than how to write one without
-a slip. So a pool of random rewrites of the function is drawn, all are scored, and candidates are
-sampled from them, without replacement, by the model's own likelihood at the temperature asked for.
-Edits are well formed by construction. Where the pool runs dry, or the text is no Python that can be
+a slip. So many random rewrites of the function are drawn; where they are too many to score, the
+lines that the model suspects keep most of theirs; the rest is scored, and candidates are sampled
+from them, without replacement, by the model's own likelihood at the temperature asked for. Edits
+are well formed by construction. Where the pool runs dry, or the text is no Python that can be
 parsed, the model writes freely.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
 from engine.line_format import Shown, hidden_lines, parse, read_prompt, render_edit
 from engine.models.base import Completion, Profile, Prompt, Sampling
-from engine.models.rewrites.kinds import edit_between, rewrite
+from engine.models.rewrites.kinds import edit_between, repair
 from engine.models.rewrites.spans import ParsedFunction
 from engine.models.scores import Scores, ScoringModel
 
-POOL_DRAWS = 500
+POOL_DRAWS = 1500
 POOL_SIZE = 256
+REPAIR_SHARE = 0.15
+SUSPICION = 0.5
+"""The power of a line's likelihood that decides its part of the pool: 0 ignores it."""
 MAX_EDIT_LINES = 5
 REMEMBERED_PROMPTS = 16
 """A search asks the same prompt again when candidates turn out to be known."""
@@ -79,8 +83,19 @@ class RankedRewrites:
     def _rank(self, prompt: Prompt) -> "_Ranked":
         """The pool of a prompt's rewrites and their scores."""
         shown = read_prompt(prompt.user)
-        pool = rewrites_of(shown) if shown else []
+        pool = self._suspected(prompt, rewrites_of(shown)) if shown else []
         return _Ranked(tuple(pool), self._inner.score(prompt, pool) if pool else Scores(0, (), ()))
+
+    def _suspected(self, prompt: Prompt, pool: list[str]) -> list[str]:
+        """At most `POOL_SIZE` of a pool, most of them on the lines that the model would repair."""
+        if len(pool) <= POOL_SIZE:
+            return pool
+        by_line: dict[str, list[str]] = {}
+        for text in pool:
+            by_line.setdefault(text[: text.index(">") + 1], []).append(text)
+        scores = self._inner.score(prompt, list(by_line), closed=False)
+        weights = [math.exp(SUSPICION * logp) for logp in scores.log_likelihoods]
+        return shared_out(list(by_line.values()), weights, POOL_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +116,24 @@ def rewrites_of(shown: Shown) -> list[str]:
     hidden = hidden_lines(shown.source)
     pool: dict[str, None] = dict.fromkeys(shown.previous)
     for _ in range(POOL_DRAWS):
-        made = rewrite(parsed, rng)
+        made = repair(parsed, rng, REPAIR_SHARE)
         edit = edit_between(shown.source, made.source) if made else None
         if edit is None or {edit.start, edit.end} & hidden:
             continue
         text = render_edit(edit)
         if parse(text) == edit and max(len(edit.lines), edit.end - edit.start) <= MAX_EDIT_LINES:
             pool.setdefault(text)
-        if len(pool) == POOL_SIZE + len(shown.previous):
-            break
     return [text for text in pool if text not in shown.previous]
+
+
+def shared_out(groups: Sequence[list[str]], weights: Sequence[float], size: int) -> list[str]:
+    """`size` texts, or all there are, from each group in its order as its weight tells.
+
+    The k-th text of a group has its turn at k over the group's weight.
+    """
+    turns = [
+        (k / max(weight, 1e-9), text)
+        for group, weight in zip(groups, weights, strict=True)
+        for k, text in enumerate(group, 1)
+    ]
+    return [text for _, text in sorted(turns)[:size]]

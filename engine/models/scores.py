@@ -19,8 +19,8 @@ class Scores:
 class ScoringModel(Model, Protocol):
     """A model that also says how likely a given completion is."""
 
-    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
-        """Score completions of one prompt.
+    def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
+        """Score completions of one prompt; unless `closed`, as beginnings of completions.
 
         Raises:
             ModelUnavailableError: the model cannot be reached or loaded.

@@ -64,8 +64,10 @@ class TransformersLocal:
             raise PromptTooLongError(len(ids), self._profile.context_tokens)
         return self._decode(ids, sampling, min(sampling.max_tokens, room))
 
-    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
-        """The log-likelihood of each completion after the prompt, its closing token included.
+    def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
+        """The log-likelihood of each completion after the prompt.
+
+        `closed` counts the closing token in; without it the texts are beginnings.
 
         Raises:
             ModelUnavailableError: a file of the folder is missing or cannot be read.
@@ -73,7 +75,8 @@ class TransformersLocal:
         """
         ids = self._encode(prompt)
         encode = self._tokenizer.encode
-        texts = [[*encode(c, add_special_tokens=False), self._eos] for c in completions]
+        end = [self._eos] if closed else []
+        texts = [[*encode(c, add_special_tokens=False), *end] for c in completions]
         longest = len(ids) + max(map(len, texts), default=0)
         if longest > self._profile.context_tokens:
             raise PromptTooLongError(longest, self._profile.context_tokens)

@@ -7,12 +7,12 @@ they are bugs to train on; on a buggy one they are blind repairs, the baseline a
 
 import ast
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from engine.line_format import LineEdit, split_lines
-from engine.models.rewrites import logic, values
+from engine.models.rewrites import logic, repairs, values
 from engine.models.rewrites.spans import ParsedFunction, Splice, make
 
 Rewrite = Callable[[ParsedFunction, Random], Splice | None]
@@ -88,6 +88,21 @@ KINDS = (
     Kind("value misuse", 1.2, logic.other_condition),
 )
 
+REPAIRS = (
+    Kind("forgotten", 3.0, repairs.compared),
+    Kind("forgotten", 2.0, repairs.precondition),
+    Kind("forgotten", 3.0, repairs.named_argument),
+    Kind("forgotten", 2.0, repairs.bounded),
+    Kind("forgotten", 2.0, repairs.other_receiver),
+    Kind("forgotten", 0.5, repairs.own_type),
+    Kind("forgotten", 1.0, repairs.near_name),
+    Kind("forgotten", 2.0, repairs.early_return),
+    Kind("forgotten", 0.5, repairs.forgotten_return),
+    Kind("forgotten", 1.5, repairs.iterated),
+    Kind("forgotten", 0.5, repairs.caught_too),
+)
+"""What repairs add and injected bugs do not take away; never a bug to train on."""
+
 GROUP_SHARES = {
     "value misuse": 27.0,
     "missing logic": 21.0,
@@ -103,19 +118,34 @@ _GROUPS = {name: [kind for kind in KINDS if kind.group == name] for name in GROU
 
 def rewrite(function: ParsedFunction, rng: Random) -> Rewritten | None:
     """One random rewrite that parses; None when `MAX_TRIES` of them led nowhere."""
-    group = ""
+    kinds: Sequence[Kind] = ()
     for attempt in range(MAX_TRIES):
         if attempt % TRIES_PER_GROUP == 0:
-            group = rng.choices(list(GROUP_SHARES), list(GROUP_SHARES.values()))[0]
-        kinds = _GROUPS[group]
-        kind = rng.choices(kinds, [k.share for k in kinds])[0]
-        splice = kind.rewrite(function, rng)
-        if splice is None:
-            continue
-        source = make(function.source, splice)
-        if source != function.source and is_python(source):
-            return Rewritten(kind.rewrite.__name__, source)
+            kinds = _GROUPS[rng.choices(list(GROUP_SHARES), list(GROUP_SHARES.values()))[0]]
+        made = _rewrite(function, kinds, rng)
+        if made is not None:
+            return made
     return None
+
+
+def repair(function: ParsedFunction, rng: Random, repair_share: float) -> Rewritten | None:
+    """One random rewrite to try on a function with a bug: of any kind, `REPAIRS` this often."""
+    if rng.random() >= repair_share:
+        return rewrite(function, rng)
+    made = (_rewrite(function, REPAIRS, rng) for _ in range(TRIES_PER_GROUP))
+    return next((one for one in made if one is not None), None)
+
+
+def _rewrite(function: ParsedFunction, kinds: Sequence[Kind], rng: Random) -> Rewritten | None:
+    """Try one of these kinds, drawn by share; None when it leads nowhere."""
+    kind = rng.choices(kinds, [k.share for k in kinds])[0]
+    splice = kind.rewrite(function, rng)
+    if splice is None:
+        return None
+    source = make(function.source, splice)
+    if source == function.source or not is_python(source):
+        return None
+    return Rewritten(kind.rewrite.__name__, source)
 
 
 def is_python(source: str) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from engine.line_format import apply, parse, read_prompt, render_prompt
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
-from engine.models.ranked import RankedRewrites, rewrites_of
+from engine.models.ranked import RankedRewrites, rewrites_of, shared_out
 from engine.models.scores import Scores
 from engine.models.transformers_local import TransformersLocal
 from tests.engine.models.tiny import make_tiny
@@ -24,8 +24,8 @@ class LongestFirst:
         del prompt, sampling
         return iter(())
 
-    def score(self, prompt: Prompt, completions: Sequence[str]) -> Scores:
-        lengths = [len(text) for text in completions]
+    def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
+        lengths = [len(text) + closed for text in completions]
         return Scores(len(prompt.user), tuple(lengths), tuple(float(n) for n in lengths))
 
 
@@ -78,3 +78,31 @@ def test_a_small_pool_is_filled_up_by_the_model(tiny):
     assert sorted(c.sample for c in completions) == list(range(300))
     assert RankedRewrites(tiny).name == "tiny"
     assert RankedRewrites(tiny).profile is LINE
+
+
+def test_where_rewrites_are_too_many_the_suspected_lines_keep_most():
+    source = "def f(a, b, c, d):\n" + "\n".join(
+        f"    x{k} = (a + {k}) * b[{k}:c] - d" for k in range(12)
+    )
+    prompt = Prompt("", render_prompt(source, issue="", previous=()))
+
+    class SuspectsLineFive(LongestFirst):
+        def score(
+            self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True
+        ) -> Scores:
+            if closed:
+                return super().score(prompt, completions)
+            told = tuple(0.0 if text == "<L5>" else -4.0 for text in completions)
+            return Scores(1, (1,) * len(told), told)
+
+    texts = [
+        c.text for c in RankedRewrites(SuspectsLineFive()).sample(prompt, Sampling(256, 0, 96, 1))
+    ]
+    lines = [text[: text.index(">") + 1] for text in texts]
+    assert lines.count("<L5>") > 3 * max(lines.count(f"<L{k}>") for k in (1, 2, 3, 7, 9))
+    assert len(set(lines)) > 8
+
+
+def test_sharing_out_gives_every_group_its_turn():
+    assert shared_out([["a1", "a2", "a3"], ["b1", "b2"]], [2.0, 1.0], 4) == ["a1", "a2", "b1", "a3"]
+    assert shared_out([["a1"], ["b1"]], [1.0, 0.0], 9) == ["a1", "b1"]
