@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 MIN_ROOM_TOKENS = 16
 """A prompt must leave at least this much of the context for a completion."""
 
-SCORED_TOGETHER = 128
+SCORED_TOGETHER = 64
 """How many completions one forward pass scores."""
 
 _FORBIDDEN = float("-inf")
@@ -80,28 +81,37 @@ class TransformersLocal:
         longest = len(ids) + max(map(len, texts), default=0)
         if longest > self._profile.context_tokens:
             raise PromptTooLongError(longest, self._profile.context_tokens)
-        likelihoods: list[float] = []
-        for first in range(0, len(texts), SCORED_TOGETHER):
-            likelihoods += self._score_together(ids, texts[first : first + SCORED_TOGETHER])
-        return Scores(len(ids), tuple(map(len, texts)), tuple(likelihoods))
+        return Scores(len(ids), tuple(map(len, texts)), tuple(self._likelihoods(ids, texts)))
 
-    def _score_together(self, ids: list[int], texts: list[list[int]]) -> list[float]:
-        """Log-likelihoods of some completions, from one shared prefill."""
+    def _likelihoods(self, ids: list[int], texts: list[list[int]]) -> list[float]:
+        """Log-likelihoods of some completions, in nats; the prompt is read once.
+
+        Completions lie side by side in one row: each sees the prompt and itself. Measured, that is
+        several times as fast as a row each, which copies the prompt's keys and values.
+        """
         import torch
 
-        width = max(2, *map(len, texts))
-        rows = torch.tensor([text + [self._eos] * (width - len(text)) for text in texts])
-        real = torch.arange(width)[None] < torch.tensor(list(map(len, texts)))[:, None]
-        rows, real = rows.to(self._model.device), real.to(self._model.device)
+        device = self._model.device
+        found: list[float] = []
         with torch.inference_mode():
-            out = self._model(torch.tensor([ids], device=self._model.device), use_cache=True)
-            cache = out.past_key_values
-            cache.batch_repeat_interleave(len(texts))
-            first = out.logits[:, -1:].expand(len(texts), -1, -1)
-            rest = self._model(rows[:, :-1], past_key_values=cache, use_cache=True).logits
-            chances = torch.cat([first, rest], 1).float().log_softmax(-1)
-            told = chances.gather(-1, rows[..., None])[..., 0]
-            return [float(x) for x in (told * real).sum(1)]
+            read = self._model(torch.tensor([ids], device=device), use_cache=True)
+            start = read.logits[0, -1].float().log_softmax(-1)
+            for at in range(0, len(texts), SCORED_TOGETHER):
+                row = _side_by_side(texts[at : at + SCORED_TOGETHER], len(ids), device)
+                told = start[row.first].clone()
+                if row.width:
+                    out = self._model(
+                        row.read,
+                        attention_mask=row.mask,
+                        position_ids=row.positions,
+                        past_key_values=read.past_key_values,
+                        use_cache=True,
+                    )
+                    read.past_key_values.crop(-row.width)
+                    chances = out.logits[0].float().log_softmax(-1)
+                    told.index_add_(0, row.owner, chances.gather(-1, row.next[:, None])[:, 0])
+                found += told.tolist()
+        return found
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """The prompt's token ids: raw text for a line model, the chat template otherwise."""
@@ -240,6 +250,45 @@ class TransformersLocal:
     def _unavailable(self, file: str, error: Exception) -> ModelUnavailableError:
         """The error that names the file and what was wrong with it."""
         return ModelUnavailableError(self._name, f"{self._folder / file} cannot be read: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Completions of one prompt, side by side. `width` is the tokens read, last ones left out.
+
+    `read` and `positions` have shape (1, width), `next` and `owner` (width,), `mask` (1, 1, width,
+    prompt tokens + width), `first`, each completion's first token, (completions,).
+    """
+
+    width: int
+    first: "torch.Tensor"
+    read: "torch.Tensor"
+    next: "torch.Tensor"
+    owner: "torch.Tensor"
+    positions: "torch.Tensor"
+    mask: "torch.Tensor"
+
+
+def _side_by_side(texts: list[list[int]], prompt: int, device: "torch.device") -> _Row:
+    """Lay completions into one row in which each sees the prompt and its own beginning only."""
+    import torch
+
+    def tensor(values: list[int]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.long, device=device)
+
+    owner = tensor([k for k, text in enumerate(texts) for _ in text[1:]])
+    width = len(owner)
+    own = (owner[:, None] == owner[None]).tril()
+    seen = torch.cat([torch.ones(width, prompt, dtype=torch.bool, device=device), own], 1)
+    return _Row(
+        width,
+        tensor([text[0] for text in texts]),
+        tensor([token for text in texts for token in text[:-1]])[None],
+        tensor([token for text in texts for token in text[1:]]),
+        owner,
+        tensor([prompt + k for text in texts for k in range(len(text) - 1)])[None],
+        seen[None, None],
+    )
 
 
 def pick(

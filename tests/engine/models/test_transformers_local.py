@@ -69,6 +69,9 @@ def test_scores_are_log_likelihoods_of_the_whole_completion(folder):
     assert scores.tokens_out[1:] == (2, 1)
     alone = [model.score(PROMPT, [text]).log_likelihoods[0] for text in told]
     assert scores.log_likelihoods == pytest.approx(alone, abs=1e-3)
+    lines = model.score(PROMPT, ["<L2>", "<L3>"], closed=False)
+    assert lines.tokens_out == (1, 1)
+    assert lines.log_likelihoods[1] > short  # a beginning is likelier than anything it begins
     with pytest.raises(PromptTooLongError):
         model.score(PROMPT, ["x " * 600])
 
