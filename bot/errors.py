@@ -67,6 +67,11 @@ class InboxUnavailableError(BotError):
 
     retryable = True
 
+    def __init__(self, reason: str, *, disk_full: bool = False) -> None:
+        super().__init__(f"the inbox cannot be written: {reason}")
+        self.reason = reason
+        self.disk_full = disk_full
+
 
 class SettingsInvalidError(BotError):
     """The operator's settings cannot work; the message says which one and what to set."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot.errors import GitFailedError
+from engine.errors import StorageUnwritableError
 
 NETWORK_S = 300.0
 LOCAL_S = 120.0
@@ -48,6 +49,10 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"error: 40[134]|Authentication failed|not found", re.IGNORECASE)
+_FULL = re.compile(
+    r"^(?!remote:).*(No space left on device|Disk quota exceeded|Read-only file system)",
+    re.MULTILINE,
+)
 _REJECTION = re.compile(r"rejected|refusing|^remote: ")
 _LINK, _SUBMODULE, _ABSENT = "120000", "160000", "000000"
 _RAW_FIELDS = 5
@@ -97,7 +102,10 @@ class Size:
 
 
 class Workspace:
-    """A bare repository beside a remote one. Every method may raise GitFailedError."""
+    """A bare repository beside a remote one.
+
+    Every method may raise GitFailedError, and StorageUnwritableError where our disk is full.
+    """
 
     def __init__(self, folder: Path, remote: Remote) -> None:
         self._folder = folder
@@ -255,6 +263,8 @@ class Workspace:
             raise GitFailedError(command, said, retryable=True) from error
         if process.returncode != 0:
             said = self._redacted(problem + (output if command == "push" else b""))
+            if full := _FULL.search(said):
+                raise StorageUnwritableError("the working copy", full[1])
             passing = bool(_NETWORK.search(said)) and not _DENIED.search(said)
             raise GitFailedError(command, said, retryable=passing)
         return output

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.errors import InboxUnavailableError
-from engine.database import AnyText
+from engine.database import AnyText, writing
+from engine.errors import StorageUnwritableError
 
 metadata = sa.MetaData()
 
@@ -94,13 +95,14 @@ class Inbox:
         row = _row(delivery, state, reason, self._now())
         try:
             return self._insert(row)
+        except StorageUnwritableError as error:
+            raise InboxUnavailableError(error.reason, disk_full=True) from error
         except SQLAlchemyError as error:
-            reason = type(error).__name__
-            raise InboxUnavailableError(f"the inbox cannot be written: {reason}") from error
+            raise InboxUnavailableError(type(error).__name__) from error
 
     def _insert(self, row: dict[str, object]) -> Receipt:
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(deliveries.insert().values(row))
         except IntegrityError:
             return self._compare(str(row["delivery_id"]), str(row["body_sha256"]))
@@ -133,7 +135,7 @@ class Inbox:
         free = deliveries.c.state == DeliveryState.RECEIVED.value
         change = deliveries.update().where(row, free, deliveries.c.claimed_until < now)
         values = {"claimed_until": now + seconds, "attempts": deliveries.c.attempts + 1}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             if connection.execute(change.values(values)).rowcount != 1:
                 return None
             return _delivery(connection.execute(sa.select(deliveries).where(row)).mappings().one())
@@ -161,7 +163,7 @@ class Inbox:
 
     def _update(self, delivery_id: str, **values: object) -> None:
         change = deliveries.update().where(deliveries.c.delivery_id == delivery_id)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(change.values(**values))
 
     def state_of(self, delivery_id: str) -> tuple[DeliveryState, str | None] | None:
@@ -180,7 +182,7 @@ class Inbox:
             deliveries.c.received_at < self._now() - older_than_s,
             deliveries.c.body != b"",
         )
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             return connection.execute(change.values(body=b"")).rowcount
 
     def ready(self) -> bool:
@@ -208,14 +210,14 @@ class Bookmarks:
     def put(self, name: str, value: str) -> None:
         """Write or replace a note."""
         change = bookmarks.update().where(bookmarks.c.name == name).values(value=value)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             if connection.execute(change).rowcount:
                 return
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(bookmarks.insert().values(name=name, value=value))
         except IntegrityError:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(change)
 
 

@@ -1,5 +1,6 @@
 """Brings a repository's files to the shared storage, so that the engine needs no credential."""
 
+import logging
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from bot.github import Installation
 from bot.settings import child_environment
 from engine import snapshot
 from engine.contract import Failed, RepairJob, RepairRequest, SnapshotRef
-from engine.errors import SnapshotInvalidError
+from engine.errors import SnapshotInvalidError, StorageUnwritableError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,33 @@ def take(job: RepairJob, installation: Installation, root: Path) -> RepairReques
     repository = installation.repository()
     if not repository.writable:
         return _no("the repository is archived, so nothing can be pushed to it; unarchive it first")
-    branch = job.pull_request.branch if job.pull_request else repository.default_branch
     remote = git.Remote(repository.git_url, installation.token(), child_environment())
+    try:
+        return _fetched(job, repository.default_branch, remote, root)
+    except (StorageUnwritableError, OSError) as error:
+        logger.warning("no snapshot of job %s below %s: %s", job.job_id, root, error)
+        return _no(_full(error))
+
+
+def _fetched(
+    job: RepairJob, default_branch: str, remote: git.Remote, root: Path
+) -> RepairRequest | Failed:
+    branch = job.pull_request.branch if job.pull_request else default_branch
     with git.workspace(remote) as workspace:
         commit = workspace.tip(branch)
         if commit is None:
             return _no(_missing(workspace, branch))
         return _pack(job, workspace, Start(branch, commit), root)
+
+
+def _full(error: StorageUnwritableError | OSError) -> str:
+    """Our own disk's fault, without a word on where things lie on this machine."""
+    said = error.reason if isinstance(error, StorageUnwritableError) else error.strerror
+    reason = (said or type(error).__name__).casefold()
+    return (
+        f"the server that runs me could not store the repository's files ({reason}); whoever runs "
+        "it has to make room"
+    )
 
 
 def _missing(workspace: git.Workspace, branch: str) -> str:

@@ -25,6 +25,7 @@ from bot.settings import BotSettings
 from bot.triggers import Rules
 from engine import logs, queue
 from engine.contract import Failed, NoPatch, RepairOutcome
+from engine.errors import StorageUnwritableError
 from engine.store import JobState, JobStore, StoredJob, connect, migrate
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ class Desk:
         except BotError as error:
             logger.warning("a delivery is given up: %s", error)
             self.inbox.finish(delivery.delivery_id, DeliveryState.FAILED, str(error))
+        except StorageUnwritableError:
+            raise
         except Exception:
             logger.exception("a delivery failed")
             self._after_crash(delivery)
@@ -182,7 +185,16 @@ class Desk:
                 logger.info("%s found %s", sweep.__name__, found)
 
     def _step(self, job_id: str, state: JobState, work: Callable[[StoredJob], None]) -> None:
-        """Do a job's next step under its lease, if it is this one and nobody else does it."""
+        """Do a job's next step, if it is this one and nobody else does it.
+
+        Where our own database is full not even the end can be written down: a sweep comes back.
+        """
+        try:
+            self._leased(job_id, state, work)
+        except StorageUnwritableError as error:
+            logger.warning("job %s has to wait: %s", job_id, error)
+
+    def _leased(self, job_id: str, state: JobState, work: Callable[[StoredJob], None]) -> None:
         stored = self.store.get(job_id)
         if stored is None or stored.state is not state or self._waits(stored):
             return
@@ -191,7 +203,7 @@ class Desk:
         with logs.logged_as(job_id=job_id, delivery_id=stored.job.delivery_id):
             try:
                 work(stored)
-            except (GitHubUnavailableError, GitFailedError) as error:
+            except (GitHubUnavailableError, GitFailedError, StorageUnwritableError) as error:
                 self._put_off(stored, error)
             except Exception:
                 logger.exception("a step of the job failed")
@@ -199,7 +211,7 @@ class Desk:
             finally:
                 self.store.release(job_id, OWNER)
 
-    def _put_off(self, stored: StoredJob, error: BotError) -> None:
+    def _put_off(self, stored: StoredJob, error: BotError | StorageUnwritableError) -> None:
         """Come back later, ever more rarely; a search that cannot even begin ends after a while."""
         logger.warning("put off: %s", error)
         asked = error.retry_after_s if isinstance(error, GitHubUnavailableError) else BACKOFF_S
@@ -253,6 +265,9 @@ class Ticker:
             gap_s = self.gap_s
             try:
                 self.work()
+            except StorageUnwritableError as error:
+                logger.warning("nothing can be done: %s", error)
+                gap_s = max(self.gap_s, AFTER_FAILURE_S)
             except Exception:
                 logger.exception("looking failed; trying again")
                 gap_s = max(self.gap_s, AFTER_FAILURE_S)

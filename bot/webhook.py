@@ -198,7 +198,8 @@ async def _store(accept: Callable[[], Receipt], limits: Limits) -> Receipt:
         return await _off_loop(accept, limits)
     except InboxUnavailableError as error:
         logger.warning("a delivery was not written down: %s", error)
-        raise _RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the database is down") from error
+        told = "the database's disk is full" if error.disk_full else "the database is down"
+        raise _RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, told) from error
 
 
 async def _off_loop(work: Callable[[], T], limits: Limits) -> T:

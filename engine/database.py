@@ -2,14 +2,26 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from engine.errors import StorageUnwritableError
 
 SQLITE_BUSY_S = 30.0
 SQLITE_RETRY_S = 0.02
+SQLITE_KIND = 0xFF
+"""The low byte of an error code says what happened, the rest says where."""
+SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""SHMSIZE: the file that all processes of a WAL database share could not grow."""
+POSTGRESQL_FULL = "53100"
+"""PostgreSQL's SQLSTATE `disk_full` (its manual, appendix A)."""
 
 metadata = sa.MetaData()
 
@@ -103,19 +115,44 @@ def _switch_to_wal(cursor: sa.engine.interfaces.DBAPICursor) -> None:
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & SQLITE_KIND in SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(SQLITE_RETRY_S)
         else:
             return
 
 
+def disk_is_full(error: SQLAlchemyError) -> bool:
+    """Whether a statement failed because the database's disk has no room."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", None) in SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == POSTGRESQL_FULL
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes; nothing of it stays when it fails.
+
+    Raises:
+        StorageUnwritableError: the database's disk is full.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if not disk_is_full(error):
+            raise
+        raise StorageUnwritableError("the database", "its disk is full") from error
+
+
 def migrate(engine: sa.Engine) -> None:
     """Bring the database to this version's tables; safe to call from several processes at start."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
+    with writing(engine) as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:

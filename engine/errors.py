@@ -5,6 +5,7 @@ EngineError
 ├── PromptTooLongError
 ├── SnapshotMissingError   retryable
 ├── SnapshotInvalidError
+├── StorageUnwritableError retryable
 └── BadInputError
 """
 
@@ -57,6 +58,17 @@ class SnapshotInvalidError(EngineError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"the snapshot {key!r} cannot be used: {reason}")
         self.key = key
+        self.reason = reason
+
+
+class StorageUnwritableError(EngineError):
+    """A disk does not take what has to be written: it is full, read-only, or not ours."""
+
+    retryable = True
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} cannot be written: {reason}; make room there and try again")
+        self.what = what
         self.reason = reason
 
 

@@ -4,17 +4,28 @@ A snapshot is one tar file named by its key; its digest travels in the request, 
 changed or cut short is noticed before anything in it is looked at.
 """
 
+import errno
 import hashlib
 import os
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import SnapshotInvalidError, SnapshotMissingError
+from engine.errors import (
+    EngineError,
+    SnapshotInvalidError,
+    SnapshotMissingError,
+    StorageUnwritableError,
+)
 
 CHUNK_BYTES = 1 << 20
 MAX_BYTES = 512 * 1024**2
 MAX_FILES = 50_000
+UNWRITABLE = frozenset(
+    {errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS}
+)
+"""Conditions of the disk that is written, not of the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +41,46 @@ def pack(tree: Path, root: Path, key: str) -> SnapshotFile:
 
     Raises:
         SnapshotInvalidError: the tree is larger than a snapshot may be.
+        StorageUnwritableError: the storage is full or not ours to write; nothing is left on it.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    target = root / f"{key}.tar"
-    partial = target.with_suffix(".partial")
     total = sum(p.lstat().st_size for p in tree.rglob("*") if p.is_file() and not p.is_symlink())
     if total > MAX_BYTES:
         raise SnapshotInvalidError(key, f"{total} bytes are more than the {MAX_BYTES} allowed")
-    with tarfile.open(partial, "w") as archive:
-        for path in sorted(tree.iterdir()):
-            if path.name != ".git":
-                archive.add(path, arcname=path.name, filter=_anonymous)
-    partial.replace(target)
+    target = root / f"{key}.tar"
+    partial = target.with_suffix(".partial")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _write(tree, partial)
+        partial.replace(target)
+    except OSError as error:
+        _drop(partial)
+        raise _told("the repository's snapshot", key, error, tree) from error
     return SnapshotFile(key, _digest(target))
+
+
+def _write(tree: Path, partial: Path) -> None:
+    """Write the archive through to the disk: some file systems only then say that they are full."""
+    with partial.open("wb") as stream:
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for path in sorted(tree.iterdir()):
+                if path.name != ".git":
+                    archive.add(path, arcname=path.name, filter=_anonymous)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _drop(partial: Path) -> None:
+    """Remove what was half written; where even that fails, the sweep does it later."""
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
+
+
+def _told(what: str, key: str, error: OSError, read: Path) -> EngineError:
+    """Whose fault it was: the disk's that is written, or what is read from `read`."""
+    reason = error.strerror or type(error).__name__
+    if error.errno not in UNWRITABLE or str(error.filename).startswith(f"{read}{os.sep}"):
+        return SnapshotInvalidError(key, f"{error.filename or 'a file'}: {reason}")
+    return StorageUnwritableError(what, reason)
 
 
 def unpack(root: Path, key: str, sha256: str, into: Path) -> None:
@@ -51,14 +89,15 @@ def unpack(root: Path, key: str, sha256: str, into: Path) -> None:
     Raises:
         SnapshotMissingError: no such snapshot on this storage.
         SnapshotInvalidError: another digest, too many files, or members that leave the folder.
+        StorageUnwritableError: there is no room for the files.
     """
     path = root / f"{key}.tar"
     if not path.is_file():
         raise SnapshotMissingError(key)
     if _digest(path) != sha256:
         raise SnapshotInvalidError(key, "its content has another digest than the request says")
-    into.mkdir(parents=True, exist_ok=True)
     try:
+        into.mkdir(parents=True, exist_ok=True)
         with tarfile.open(path) as archive:
             members = archive.getmembers()
             if len(members) > MAX_FILES:
@@ -67,6 +106,8 @@ def unpack(root: Path, key: str, sha256: str, into: Path) -> None:
                 extract_member(archive, member, into)
     except (tarfile.TarError, ValueError) as error:
         raise SnapshotInvalidError(key, str(error)) from error
+    except OSError as error:
+        raise _told("the checkout", key, error, root) from error
 
 
 def extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:

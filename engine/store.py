@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.exc import IntegrityError
 
 from engine.contract import Progress, RepairJob, RepairOutcome, RepairRequest
-from engine.database import candidates, checkpoints, connect, jobs, migrate
+from engine.database import candidates, checkpoints, connect, jobs, migrate, writing
 
 __all__ = [
     "CandidateState",
@@ -101,7 +101,7 @@ class JobStore:
             "updated_at": now,
         }
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(jobs.insert().values(row))
         except IntegrityError:
             return False
@@ -229,7 +229,7 @@ class JobStore:
             "note": candidate.note,
         }
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(candidates.insert().values(row))
         except IntegrityError:
             return False
@@ -302,7 +302,7 @@ class JobStore:
     def checkpoint(self, job_id: str, name: str, document: str) -> None:
         """Keep a stage's result (JSON) under a name; the first one stays."""
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(
                     checkpoints.insert().values(job_id=job_id, name=name, document=document)
                 )
@@ -318,7 +318,7 @@ class JobStore:
             return connection.execute(query).scalar_one_or_none()
 
     def _changed(self, statement: sa.Update) -> bool:
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             return connection.execute(statement).rowcount == 1
 
     def _first(self, query: sa.Select[tuple[object, ...]]) -> StoredJob | None:

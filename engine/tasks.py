@@ -103,6 +103,11 @@ def _tried(request: RepairRequest, lost: threading.Event) -> RepairOutcome:
     except (EngineError, SandboxError) as error:
         logger.warning("the job could not be worked: %s", error)
         return Failed(reason=str(error), retryable=error.retryable)
+    except OSError as error:
+        logger.exception("a file could not be read or written")
+        said = error.strerror or type(error).__name__
+        reason = f"the engine could not read or write a file: {said}; the operator's log has more"
+        return Failed(reason=reason, retryable=True)
     except Exception:
         logger.exception("unexpected failure")
         reason = "an unexpected error in the engine; the operator's log has the details"

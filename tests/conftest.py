@@ -12,8 +12,9 @@ import time
 import pytest
 
 from tests.services import database_url, postgresql, redis_url
+from tests.small_disk import small_disk
 
-__all__ = ["database_url", "postgresql", "redis_url"]
+__all__ = ["database_url", "postgresql", "redis_url", "small_disk"]
 
 MAX_SLEEP_S = 0.25
 OPEN_MARKERS = ("docker", "gpu", "network", "slow")

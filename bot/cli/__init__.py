@@ -19,6 +19,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from bot.cli import inbound, measuring, training
+from bot.cli.files import NO_ROOM, check_writable, write_whole
 from engine import logs
 
 app = typer.Typer(
@@ -49,6 +50,13 @@ def main() -> None:
         app()
     except (BotError, EngineError, SandboxError) as error:
         told = f"[bold red]evoscale:[/] {escape(str(error))}"
+        err.print(told, highlight=False, soft_wrap=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        told = f"[bold red]evoscale:[/] {escape(f'{error.strerror}{where}; make room, try again')}"
         err.print(told, highlight=False, soft_wrap=True)
         sys.exit(EXIT_BAD_INPUT)
 
@@ -126,6 +134,8 @@ def solve(
     from engine.solve import solve as search
     from sandbox.settings import SandboxSettings
 
+    if out_file is not None:
+        check_writable(out_file)
     settings = EngineSettings().model_copy(update=_model_choice(model))
     budget = Budget(
         iterations=iterations,
@@ -152,12 +162,12 @@ def solve(
 
     outcome = search(options, settings, SandboxSettings(kind=sandbox), say)
     result = solution(outcome, settings.model, seed, time.monotonic() - began)
-    if out_file is not None and result.patch:
-        out_file.write_text(result.patch, encoding="utf-8")
     if as_json:
         sys.stdout.write(result.model_dump_json() + "\n")
     else:
         _show_solution(result.status, result.reason, result.patch)
+    if out_file is not None and result.patch:
+        write_whole(out_file, result.patch)
     raise typer.Exit(0 if result.patch else EXIT_NO_PATCH)
 
 
