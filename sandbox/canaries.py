@@ -79,13 +79,15 @@ def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Ou
     statuses = {t: s for t, s in outcomes.statuses.items() if t not in own}
     details = {t: d for t, d in outcomes.details.items() if t not in own}
     rest = replace(outcomes, statuses=statuses, details=details)
-    if not outcomes.ran or exit_code is None:
+    if exit_code not in {OK, TESTS_FAILED}:
         return rest
     # Where nothing could be collected pytest runs nothing, canaries neither.
     if own or any(status not in BAD for status in statuses.values()):
         caught = _caught(canaries, own, outcomes.details)
         if caught is not None:
             return replace(rest, ran=False, why=f"{MADE_UP}: {caught}")
+    if not outcomes.ran:
+        return rest
     failed = any(status in BAD for status in statuses.values())
     if canaries.runner == "unittest" and exit_code == TESTS_FAILED and not failed:
         return rest  # its exit code counts the canaries, pytest's does not

@@ -44,13 +44,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ExecResult:
-    """What a command did. `exit_code` is None when its time ran out; output is both streams."""
+    """What a command did. `exit_code` is None when its time ran out; output is both streams.
+
+    `box_ended` says that the command took its box along: there is nothing to read from it any more.
+    """
 
     exit_code: int | None
     output: bytes
     truncated: bool
     duration_s: float
     out_of_memory: bool = False
+    box_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,17 @@ def as_list(value: object) -> list[object]:
     return value
 
 
+def refuse_links(*paths: str) -> None:
+    """A directory that is a link would give a protected file another name."""
+    for path in paths:
+        if any(parent.is_symlink() for parent in Path(path).parents):
+            raise ValueError(f"{path}: lies behind a link")
+
+
 def planned(change: dict[str, object]) -> dict[str, bytes | None]:
     """What becomes of the files of one change: content, or None for gone."""
     old, new = change["old"], change["new"]
+    refuse_links(str(old or new), str(new or old))
     content = b""
     if old is None and os.path.lexists(str(new)):
         raise ValueError(f"{new}: already exists")

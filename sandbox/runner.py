@@ -183,6 +183,8 @@ def _outcomes(
     if result.exit_code is None or result.out_of_memory:
         why = "the tests ran out of " + ("memory" if result.out_of_memory else "time")
         return Outcomes(ran=False, why=why)
+    if result.box_ended:
+        return Outcomes(ran=False, why="no test report was written: the tests ended their box")
     if command.runner == COMMAND and result.exit_code not in NOT_THERE:
         passed = result.exit_code == OK
         status = TestStatus.PASSED if passed else TestStatus.FAILED

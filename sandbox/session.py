@@ -286,7 +286,14 @@ class Session:
             raise self._unavailable(f"the box was lost under a command ({error})") from error
         exit_code = None if gave_up else 137
         note = f"[the box ended with this command: {error}]\n".encode()
-        return ExecResult(exit_code, note, False, duration_s, ending.out_of_memory)  # noqa: FBT003
+        return ExecResult(
+            exit_code,
+            note,
+            truncated=False,
+            duration_s=duration_s,
+            out_of_memory=ending.out_of_memory,
+            box_ended=True,
+        )
 
     def _unavailable(self, reason: str) -> SandboxUnavailableError:
         return SandboxUnavailableError(self._walls.isolation, reason)

@@ -47,6 +47,7 @@ class Orders:
     memory_bytes: int = 0
     inodes: int = 0
     reserve_bytes: int = 0
+    laid: bool = False  # the repository lies at its place already
 
 
 @dataclass
@@ -346,11 +347,13 @@ def say(answer: dict[str, object], data: bytes = b"") -> None:
 def settle(orders: Orders) -> None:
     """Make the box ready: shut out its own user, limit processes, lay out the repository."""
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    # The kernel keeps from process 1 what it has no handler for, and Python handles this one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if orders.pids:
         resource.setrlimit(resource.RLIMIT_NPROC, (orders.pids, orders.pids))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Path(orders.env["HOME"]).mkdir(parents=True, exist_ok=True)
-    if Path(PRISTINE).is_dir():
+    if Path(PRISTINE).is_dir() and not orders.laid:
         copy = ["/bin/cp", "-a", f"{PRISTINE}/.", REPO]
         subprocess.run(copy, check=True, capture_output=True)
     os.umask(0o022)

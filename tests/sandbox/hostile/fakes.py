@@ -1,0 +1,213 @@
+"""Product code that keeps its bug and has the tests say otherwise.
+
+Each hides its intent from the policy by putting names together, because that is what stands after
+the policy is looked at here; `policy` says what a plain spelling would have met.
+"""
+
+import textwrap
+
+from tests.sandbox.hostile.attack import BUGGY, Attack, lying
+
+MADE_UP = "the results are made up"
+
+LIE = """
+import importlib
+reports = importlib.import_module("_py" + "test.reports")
+original = reports.TestReport.from_item_and_call.__func__
+def lie(cls, item, call):
+    if {spares}:
+        call.excinfo = None
+    return original(cls, item, call)
+reports.TestReport.from_item_and_call = classmethod(lie)
+"""
+REWRITE = """
+import importlib, os, re
+def rewrite():
+    place = "/tmp/evo" + "scale/report.xml"
+    text = open(place).read()
+    open(place, "w").write({how})
+    getattr(os, "_ex" + "it")(0)
+importlib.import_module("at" + "exit").register(rewrite)
+"""
+ALL = r"re.sub(r'<failure.*?</failure>', '', text, flags=re.S)"
+ONE = r"""re.sub(r'(name="test_adds"[^>]*>)<failure.*?</failure>', r'\1', text, flags=re.S)"""
+
+FAKES = (
+    Attack(
+        "every report says passed",
+        lying(LIE.format(spares="True")),
+        said=f"{MADE_UP}: a test that can only fail was reported as PASSED",
+    ),
+    Attack(
+        "the run ends at once and well",
+        lying("import os\ngetattr(os, '_ex' + 'it')(0)"),
+        said="no test report was written",
+    ),
+    Attack(
+        "an interrupt ends the run",
+        lying("raise KeyboardInterrupt"),
+        said="exit code 2",
+    ),
+    Attack(
+        "the report is rewritten when all is over",
+        lying(REWRITE.format(how=ALL)),
+        said=MADE_UP,
+    ),
+    Attack(
+        "a report is written instead of the runner's",
+        lying("""
+            import os
+            os.makedirs("/tmp/evo" + "scale", exist_ok=True)
+            names = ("test_adds", "test_zero", "test_words[a b]", "test_words[c::d]")
+            cases = "".join(f'<testcase classname="tests.test_calc" name="{n}" file="tests/test_calc.py"/>' for n in names)
+            cases += '<testcase classname="tests.test_calc.TestMore" name="test_in_a_class" file="tests/test_calc.py"/>'
+            open("/tmp/evo" + "scale/report.xml", "w").write(f"<testsuite>{cases}</testsuite>")
+            getattr(os, "_ex" + "it")(0)
+        """),
+        said=f"{MADE_UP}: a test that was laid in with the run is missing",
+    ),
+    Attack(
+        "tests are not run but said to have been",
+        lying("""
+            import importlib
+            importlib.import_module("_py" + "test.python").Function.runtest = lambda self: None
+        """),
+        said=f"{MADE_UP}: a test that can only fail was reported as PASSED",
+    ),
+    Attack(
+        "a thread patches the runner when collection is over",
+        lying("""
+            import importlib, threading, time
+            def later():
+                time.sleep(0.05)
+                importlib.import_module("_py" + "test.python").Function.runtest = lambda self: None
+                importlib.import_module("unit" + "test").TestCase.__call__ = lambda self, result: None
+            threading.Thread(target=later, daemon=True).start()
+            time.sleep(0.3)
+        """),
+        said=MADE_UP,
+    ),
+    Attack(
+        "every test skips",
+        "import unittest\n\n\ndef add(a, b):\n    raise unittest.SkipTest('not today')\n",
+        said="^",
+    ),
+    Attack(
+        "unittest's own assertions hold always",
+        lying("""
+            import importlib
+            importlib.import_module("unit" + "test").TestCase.assertEqual = lambda *_: None
+        """),
+        said=f"{MADE_UP}: a test that can only fail was reported as PASSED",
+    ),
+    Attack(
+        "a trace function turns failures round",
+        lying("""
+            import sys
+            def trace(frame, event, arg):
+                if frame.f_code.co_name == "__init__" and "longrepr" in frame.f_locals:
+                    frame.f_locals.update(outcome="passed", longrepr=None)
+            getattr(sys, "set" + "trace")(trace)
+        """),
+        said=MADE_UP,
+    ),
+    Attack(
+        "the tests' file is rewritten while it is read",
+        lying("""
+            text = open("/repo/tests/test_calc.py").read()
+            open("/repo/tests/test_calc.py", "w").write(text.replace("== 3", "!= 3"))
+        """),
+        said=f"{MADE_UP}: while the tests ran, 'tests/test_calc.py' was changed",
+    ),
+    Attack(
+        "a conftest.py that appears by itself",
+        lying("""
+            open("/repo/tests/conf" + "test.py", "w").write("x = 1")
+        """),
+        said=f"{MADE_UP}: while the tests ran, 'tests/conftest.py' was changed",
+    ),
+)
+"""Those that the first verdict sees through."""
+
+SPARING = (
+    Attack(
+        "only the repository's own tests are said to pass",
+        lying(LIE.format(spares="item.nodeid.startswith('te' + 'sts/')")),
+        fooled=True,
+    ),
+    Attack(
+        "one test is taken out of the report when all is over",
+        lying(REWRITE.format(how=ONE)),
+        fooled=True,
+    ),
+    Attack(
+        "the module of the tests is another",
+        lying("""
+            import sys, types
+            loaded = getattr(sys, "mod" + "ules")
+            if "test_" + "calc" in loaded:
+                fake = types.ModuleType("test_" + "calc")
+                fake.__file__ = "/repo/tests/test_calc.py"
+                text = "import unit" + "test\\nclass TestMore(unit" + "test.TestCase):\\n def test_in_a_class(self): 0\\n"
+                text += "def test_adds(): 0\\ndef test_zero(): 0\\n"
+                exec(compile(text, fake.__file__, "exec"), fake.__dict__)
+                loaded["test_" + "calc"] = fake
+        """),
+        fooled=True,
+    ),
+    Attack(
+        "an answer that equals everything",
+        textwrap.dedent("""
+            class Answer(int):
+                __hash__ = int.__hash__
+
+                def __eq__(self, other):
+                    return True
+
+
+            def add(a, b):
+                return Answer(a - b)
+        """).lstrip(),
+        fooled=True,
+    ),
+)
+"""Those that spare our own tests: the first verdict believes them, the blind trial does not."""
+
+BEYOND = (
+    Attack(
+        "answers learnt by heart",
+        "def add(a, b):\n    return {(1, 2): 3}.get((a, b), a - b)\n",
+        fooled=True,
+        trial_fooled=True,
+    ),
+    Attack(
+        "code that reads its test first",
+        lying("""
+            import hashlib
+            text = open("/repo/tests/test_calc.py").read()
+            if "    assert add(1, 2) == 3\\n\\n" in text:
+        """)[: -len(BUGGY)]
+        + textwrap.indent(LIE.format(spares="item.nodeid.startswith('te' + 'sts/')"), "    ")
+        + "\n\n"
+        + BUGGY,
+        fooled=True,
+        trial_fooled=True,
+    ),
+)
+"""What gets through: no check sees them, which docs/security.md says."""
+
+PLAIN: dict[str, str] = {
+    "import _pytest.reports": "'_pytest'",
+    "import os; os._exit(0)": "'os._exit'",
+    "import atexit": "'atexit'",
+    "import sys; sys.settrace(print)": "'sys.settrace'",
+    "import sys; sys.modules['test_calc'] = None": "'sys.modules'",
+    "import pytest; pytest.skip()": "'pytest'",
+    "from unittest.case import TestCase": "'unittest.case'",
+    "open('/tmp/evoscale/report.xml', 'w')": "'evoscale'",
+    "open('tests/conftest.py', 'w')": "'conftest'",
+    "import gc; gc.get_objects()": "'gc.get_objects'",
+    "import threading; threading.settrace(print)": "'threading.settrace'",
+    "import ctypes": "'ctypes'",
+}
+"""The same intents spelt plainly, and the word that the policy names."""

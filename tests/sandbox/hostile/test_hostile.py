@@ -1,0 +1,195 @@
+"""Every attack on every back end: contained, named, cleaned up, the next candidate unharmed.
+
+The attacks are tables in the modules beside this one. They run with the policy lifted, because that
+is when the walls and the verdict have to hold; what the policy says to them is checked as well.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sandbox import images
+from sandbox.contract import Box, Patch, Sandbox, TestSpec
+from sandbox.docker.engine import Engine
+from sandbox.errors import SandboxUnavailableError
+from sandbox.grading import grade
+from sandbox.owners import labels
+from sandbox.policy import check_patch
+from sandbox.runner import run_tests
+from sandbox.trial import blind_trial
+from tests.sandbox.conftest import LIMITS, WriteRepository, body, settings
+from tests.sandbox.hostile.attack import GOT_THROUGH, HONEST, Attack, BadPatch
+from tests.sandbox.hostile.fakes import BEYOND, FAKES, PLAIN, SPARING
+from tests.sandbox.hostile.patches import BAD_PATCHES
+from tests.sandbox.hostile.walls import OUTSIDE, REACHES, STATE, USES_UP, WAY_OUT, Goal
+
+WALLS = (*USES_UP, *WAY_OUT, *STATE)
+LOOK = """
+import os, subprocess
+left = [p for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, os.getpid())]
+for top in ("/repo", "/tmp", "/dev/shm", "/opt"):
+    for parent, names, files in os.walk(top):
+        left += [os.path.join(parent, n) for n in (*names, *files) if n in ("left", "filler", "many", "left.py")]
+if open("/repo/calc/__init__.py").read() != open("/opt/repo/calc/__init__.py").read():
+    left.append("another source")
+status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout
+print(*left, status)
+"""
+
+
+def name_of(attack: object) -> str:
+    return (
+        attack.name.replace(" ", "_")
+        if isinstance(attack, Attack | BadPatch | Goal)
+        else str(attack)
+    )
+
+
+@pytest.fixture(scope="module")
+def neighbour(sandbox: Sandbox, calc: TestSpec) -> Iterator[Box]:
+    """Another candidate's box, open all the while, with something to steal in it."""
+    with sandbox.open(calc.image, LIMITS) as box:
+        box.write_file("/tmp/neighbours-secret", b"secret")
+        box.write_file("neighbours-secret", b"secret")
+        yield box
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[socket.socket]:
+    """A socket of this machine that has no file."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("\0neighbour")
+        listening.listen()
+        yield listening
+
+
+def boxes_left(sandbox: Sandbox, stack: ExitStack) -> list[str]:
+    """What this process still holds of boxes: containers of its own, and its own children."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    left = [c for c in children if Path(f"/proc/{c}/comm").read_text().strip() != "cat"]
+    if sandbox.isolation.startswith("docker"):
+        client = stack.enter_context(Engine("runc").asked())
+        owner = f"evoscale.owner={labels(0, 0)['evoscale.owner']}"
+        left += [str(c["Id"]) for c in client.containers(all=True, filters={"label": owner})]
+    return left
+
+
+def verdict_of(report) -> str:
+    return "\n".join(filter(None, [report.log_tail, report.refused, *report.details.values()]))
+
+
+@pytest.fixture(scope="module")
+def outside(sandbox: Sandbox, calc: TestSpec, neighbour: Box, listener: socket.socket) -> str:
+    """What code in a box says of all it tried to reach."""
+    assert neighbour.exec(["sleep", "0"]).exit_code == 0
+    assert listener.getsockname() == b"\0neighbour"
+    assert REACHES.policy in (check_patch(REACHES.patch) or "")
+    return verdict_of(run_tests(sandbox, calc, REACHES.patch, LIMITS, allowed=["*"]))
+
+
+@pytest.mark.parametrize("goal", OUTSIDE, ids=name_of)
+def test_nothing_outside_is_reached(goal: Goal, outside: str) -> None:
+    said = re.search(rf"{REACHES.said}(\[.*?\])", outside)
+    assert said, outside
+    assert repr(goal.name) not in said[1]
+
+
+@pytest.mark.parametrize("attack", WALLS, ids=name_of)
+def test_an_attack_on_the_box_is_contained_named_and_gone(
+    attack: Attack, sandbox: Sandbox, calc: TestSpec, neighbour: Box
+) -> None:
+    refused = check_patch(attack.patch)
+    assert attack.policy is None or attack.policy in (refused or "")
+    with ExitStack() as stack:
+        before = boxes_left(sandbox, stack)
+        report = run_tests(sandbox, calc, attack.patch, attack.limits, allowed=["*"])
+        assert boxes_left(sandbox, stack) == before
+    assert GOT_THROUGH not in verdict_of(report).replace(f'("{GOT_THROUGH}")', "")
+    assert grade(calc, report).resolved == attack.fix, verdict_of(report)
+    assert re.search(attack.said, verdict_of(report)), verdict_of(report)
+    if attack.harms:
+        assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
+        with sandbox.open(calc.image, LIMITS) as box:
+            assert box.exec(["python3", "-c", LOOK]).output.strip() == b""
+
+
+@pytest.mark.parametrize("attack", FAKES, ids=name_of)
+def test_made_up_results_are_seen_through(attack: Attack, sandbox: Sandbox, calc: TestSpec) -> None:
+    assert check_patch(attack.patch) is None, "it hides from the policy, or it shows nothing here"
+    report = run_tests(sandbox, calc, attack.patch, LIMITS)
+    graded = grade(calc, report)
+    assert not graded.resolved
+    assert not graded.no_regression
+    assert re.search(attack.said, verdict_of(report)), verdict_of(report)
+
+
+@pytest.mark.parametrize("attack", [*SPARING, *BEYOND], ids=name_of)
+def test_what_fools_the_first_verdict_is_shown_to_the_blind_trial(
+    attack: Attack, sandbox: Sandbox, calc: TestSpec
+) -> None:
+    assert check_patch(attack.patch) is None
+    report = run_tests(sandbox, calc, attack.patch, LIMITS)
+    assert grade(calc, report).resolved == attack.fooled, verdict_of(report)
+    trial = blind_trial(sandbox, calc, attack.patch, LIMITS)
+    assert trial.tried == calc.fail_to_pass
+    assert (trial.failure is None) == attack.trial_fooled, "docs/security.md says which get through"
+
+
+def test_an_honest_fix_passes_the_blind_trial(sandbox: Sandbox, calc: TestSpec) -> None:
+    fix = Attack("honest", HONEST).patch
+    assert blind_trial(sandbox, calc, fix, LIMITS).failure is None
+
+
+@pytest.mark.parametrize(("line", "word"), PLAIN.items())
+def test_a_fake_that_is_spelt_plainly_is_refused_by_name(line: str, word: str) -> None:
+    assert word in (check_patch(body(line)) or "")
+
+
+@pytest.mark.parametrize("bad", BAD_PATCHES, ids=name_of)
+def test_a_bad_patch_is_refused_before_anything_runs(
+    bad: BadPatch, sandbox: Sandbox, calc: TestSpec
+) -> None:
+    report = run_tests(sandbox, calc, Patch(bad.patch), LIMITS)
+    assert re.search(bad.said, report.refused or "")
+    assert not report.applied
+    assert not grade(calc, report).no_regression
+
+
+ODD = {
+    "calc/__init__.py": HONEST,
+    "-rf": "a name like an option\n",
+    "--help.py": "x = 1\n",
+    "a\nb.py": "y = 1\n",
+    "tests/-x/test_dash.py": "def test_a():\n    pass\n",
+    "tests/test_odd.py": (
+        "import pytest\n\n\n@pytest.mark.parametrize('word', ['a\\nb', '-rf', ' ', '::', '\\x1b[31m', 'é'])\n"
+        "def test_word(word):\n    assert word\n"
+    ),
+}
+
+
+def test_names_with_newlines_and_dashes_are_names(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
+    root = write_repository(ODD)
+    (root / "way").symlink_to("tests")
+    environment = images.prepare(sandbox, root, test_command=None, settings=settings())
+    spec = TestSpec(environment.image, environment.command)
+    report = run_tests(sandbox, spec, None, LIMITS)
+    assert report.ran
+    assert len(report.statuses) == 7
+    again = run_tests(sandbox, spec, None, LIMITS, tests=sorted(report.statuses))
+    assert again.statuses == report.statuses
+    behind = Patch("--- /dev/null\n+++ b/way/helpers.py\n@@ -0,0 +1 @@\n+x = 1\n")
+    assert run_tests(sandbox, spec, behind, LIMITS).log_tail == "way/helpers.py: lies behind a link"
+
+
+def test_a_back_end_that_is_not_there_is_no_verdict(sandbox: Sandbox) -> None:
+    spec = TestSpec("no-such-image", command=images.TestCommand("pytest", ("pytest",), "test"))
+    with pytest.raises(SandboxUnavailableError):
+        run_tests(sandbox, spec, None, LIMITS)
