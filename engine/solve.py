@@ -27,7 +27,7 @@ from engine.contract import (
     SnapshotRef,
     TriggerKind,
 )
-from engine.errors import BadInputError
+from engine.errors import BadInputError, StorageUnwritableError
 from engine.evaluate import Bench, evaluate
 from engine.pipeline import BASELINE, Engine, repair
 from engine.settings import EngineSettings
@@ -170,7 +170,11 @@ def _commit(repo: Path) -> str:
 def _testers(
     store: JobStore, sandbox: Sandbox, sandbox_settings: SandboxSettings, workers: int
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """A pool of threads that test candidates; failures are logged and the candidate stays open."""
+    """A pool of threads that test candidates; failures are logged and the candidate stays open.
+
+    A disk that is full ends the search at the next candidate: no later one could be written down.
+    """
+    full: list[StorageUnwritableError] = []
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sandbox") as pool:
 
         def work(job_id: str, iteration: int, sample: int) -> None:
@@ -180,9 +184,14 @@ def _testers(
             baseline = Baseline.model_validate_json(known)
             limits = replace(sandbox_settings.limits(), wall_clock_s=baseline.wall_clock_s)
             bench = Bench(sandbox, baseline, limits)
-            evaluate(store, bench, job_id, (iteration, sample), "local")
+            try:
+                evaluate(store, bench, job_id, (iteration, sample), "local")
+            except StorageUnwritableError as error:
+                full.append(error)
 
         def hand_out(job_id: str, iteration: int, sample: int) -> None:
+            if full:
+                raise full[0]
             pool.submit(work, job_id, iteration, sample).add_done_callback(_log_failure)
 
         try:

@@ -19,14 +19,14 @@ class SmallDisk:
 
     path: Path
 
-    def fill(self) -> None:
-        """Write until there is no room for one more byte."""
+    def fill(self, leave: int = 0) -> None:
+        """Write until there is no room for one more byte, or for `leave` of them."""
         descriptor = os.open(self.path / FILLER, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             while True:
                 os.write(descriptor, b"x" * BLOCK)
         except OSError:
-            return
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - leave)
         finally:
             os.close(descriptor)
 

@@ -19,6 +19,8 @@ from bot.fakehub.admin_documents import Credentials
 
 START_S = 60.0
 STOP_S = 4.0
+MIN_FREE_BYTES = 1024**2
+"""With less room than this the parts fail one after the other, some without a word."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "DOCKER_HOST", "XDG_CACHE_HOME")
 PASSED_ON_PREFIXES = ("PIP_", "EVOSCALE_SANDBOX_", "EVOSCALE_ENGINE_MODEL")
 
@@ -39,8 +41,10 @@ class Part:
         """Say so if it is not running any more.
 
         Raises:
-            StackFailedError: it ended.
+            StackFailedError: it ended, or has no room to go on.
         """
+        if shutil.disk_usage(self.log.parent).free < MIN_FREE_BYTES:
+            raise StackFailedError(f"no room is left in {self.log.parent.parent}; make some there")
         if self.process.poll() is not None:
             text = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
             code = self.process.returncode
