@@ -128,13 +128,14 @@ def _sandbox() -> Check:
 
 def _model() -> Check:
     try:
-        model = models.load(EngineSettings())
-        prompt = Prompt("", line_format.render_prompt("return 1", issue="", previous=()))
-        said = list(model.sample(prompt, Sampling(n=1, temperature=0.0, max_tokens=4, seed=0)))
+        with models.opened(EngineSettings()) as model:
+            name = model.name
+            prompt = Prompt("", line_format.render_prompt("return 1", issue="", previous=()))
+            said = list(model.sample(prompt, Sampling(n=1, temperature=0.0, max_tokens=4, seed=0)))
     except EngineError as error:
         advice = "set EVOSCALE_ENGINE_MODEL and what belongs to it (docs/configure.md)"
         return Check("model", State.BAD, str(error), advice)
-    return Check("model", State.GOOD, f"{model.name} answered {len(said)} request")
+    return Check("model", State.GOOD, f"{name} answered {len(said)} request")
 
 
 def _databases() -> list[Check]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from celery import Celery
+from celery.signals import worker_shutdown
 
 from engine import models, snapshot
 from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Selection
@@ -50,6 +51,13 @@ def _store() -> JobStore:
 @cache
 def _model() -> Model:
     return models.load(settings)
+
+
+@worker_shutdown.connect
+def close_model(**_: object) -> None:
+    """Close the model with the worker, if it was loaded at all."""
+    if _model.cache_info().currsize:
+        models.close(_model())
 
 
 @cache

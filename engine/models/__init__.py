@@ -1,10 +1,11 @@
 """The table of model back ends; heavy imports happen here, on demand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import ModelUnavailableError
-from engine.models.base import EditFormat, Model, Profile
+from engine.models.base import Closable, EditFormat, Model, Profile
 from engine.settings import EngineSettings
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -12,12 +13,32 @@ EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=1024)
 
 
 def load(settings: EngineSettings) -> Model:
-    """Make the model that the settings name.
+    """Make the model that the settings name; whoever does also closes it.
 
     Raises:
         ModelUnavailableError: it cannot be reached or loaded; says what is missing.
     """
     return BACK_ENDS[settings.model](settings)
+
+
+def close(model: Model) -> None:
+    """Let go of what a model holds, where it holds anything."""
+    if isinstance(model, Closable):
+        model.close()
+
+
+@contextmanager
+def opened(settings: EngineSettings) -> Iterator[Model]:
+    """The model that the settings name, closed at the end.
+
+    Raises:
+        ModelUnavailableError: it cannot be reached or loaded; says what is missing.
+    """
+    model = load(settings)
+    try:
+        yield model
+    finally:
+        close(model)
 
 
 def _embedded(settings: EngineSettings) -> Model:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class EditFormat(StrEnum):
@@ -56,6 +56,15 @@ class Completion:
     text: str
     tokens_in: int
     tokens_out: int
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A model that holds connections or processes; the others need no end."""
+
+    def close(self) -> None:
+        """Let go of them; nothing may be sampled afterwards."""
+        ...
 
 
 class Model(Protocol):

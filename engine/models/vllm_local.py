@@ -33,6 +33,10 @@ class VllmLocal:
         self._model = model
         self._profile = profile
 
+    def close(self) -> None:
+        """End vLLM's own processes and free what they hold of the accelerator."""
+        self._llm.llm_engine.engine_core.shutdown()
+
     @property
     def name(self) -> str:
         """The folder or id that was loaded."""

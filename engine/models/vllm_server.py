@@ -7,6 +7,7 @@ with n=M, and each sample can go to its tests as soon as it is finished.
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Self
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -70,6 +71,18 @@ class VllmServer:
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             transport=transport,
         )
+
+    def close(self) -> None:
+        """End the connections; the model cannot be asked any more."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """Use it as a context that closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the connections."""
+        self.close()
 
     @property
     def name(self) -> str:

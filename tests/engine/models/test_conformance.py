@@ -1,78 +1,101 @@
-"""The Model protocol as checks that every back end passes."""
+"""Every back end of the table passes the same checks; vLLM's two in an interpreter with vLLM."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from engine import line_format
-from engine.models import BACK_ENDS
-from engine.models.base import EditFormat, Model, Profile, Prompt, Sampling
+from engine.models import BACK_ENDS, close
+from engine.models.base import EditFormat, Model
+from engine.models.ranked import RankedRewrites
 from engine.models.scripted import ScriptedModel
 from engine.models.transformers_local import TransformersLocal
 from engine.models.vllm_server import Endpoint, VllmServer
+from engine.settings import EngineSettings
+from tests.engine.models import vllm
+from tests.engine.models.conformance import CHECKS, LINE, WEIGHED
 from tests.engine.models.served import served
 from tests.engine.models.tiny import make_tiny
 
-SOURCE = "def f(a, b):\n    return a - b\n"
-LINE = Profile(EditFormat.LINE, evolves=False, context_tokens=512)
+Made = Callable[[str], Model]
+HEADS_FOR_VLLM = 64
+"""vLLM's attention on CPU takes heads of 32 numbers and more."""
 
 
 @pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory):
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("tiny"), HEADS_FOR_VLLM)
 
 
-@pytest.fixture(params=["scripted", "transformers_local", "vllm_server"])
-def model(request, tiny_folder) -> Iterator[Model]:
-    if request.param == "scripted":
-        yield ScriptedModel([["<L1>    return a + b", "<L0>x"]], edit_format=EditFormat.LINE)
-    elif request.param == "transformers_local":
-        yield TransformersLocal(tiny_folder, name="tiny", profile=LINE, threads=1)
-    else:
-        with served() as server:
-            yield VllmServer(Endpoint(server.url, "served"), LINE)
+@pytest.fixture(
+    params=["scripted", "embedded", "transformers_local", "vllm_server at a double"],
+)
+def model(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[Model]:
+    local = TransformersLocal(tiny_folder, name="tiny", profile=LINE, threads=1)
+    if request.param == "vllm_server at a double":
+        with served() as server, VllmServer(Endpoint(server.url, "served"), LINE) as client:
+            yield client
+        return
+    made: dict[str, Model] = {
+        "scripted": ScriptedModel([["<L1>    return a + b", "<L0>x"]], edit_format=EditFormat.LINE),
+        "embedded": RankedRewrites(local),
+        "transformers_local": local,
+    }
+    yield made[request.param]
+    close(made[request.param])
 
 
-def prompt() -> Prompt:
-    return Prompt("", line_format.render_prompt(SOURCE, issue="wrong sign", previous=()))
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_back_end_conforms(model: Model, check: str) -> None:
+    CHECKS[check](model)
 
 
-@pytest.mark.parametrize("n", [1, 2, 7])
-def test_exactly_n_completions_come_numbered_from_zero(model, n):
-    completions = list(model.sample(prompt(), Sampling(n, 0.9, 12, seed=3)))
-    assert sorted(c.sample for c in completions) == list(range(n))
+@pytest.mark.parametrize("check", WEIGHED)
+def test_a_back_end_with_weights_conforms(tiny_folder: Path, check: str) -> None:
+    WEIGHED[check](TransformersLocal(tiny_folder, name="tiny", profile=LINE, threads=1))
 
 
-def test_tokens_are_counted(model):
-    for completion in model.sample(prompt(), Sampling(2, 0.9, 12, seed=3)):
-        assert completion.tokens_in > 0
-        assert completion.tokens_out > 0
+@pytest.fixture(scope="module")
+def in_process(
+    request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What every check said of `vllm_local`: the model is loaded once, by vLLM's interpreter."""
+    report = tmp_path_factory.mktemp("vllm") / "report.json"
+    return vllm.checked_in_process(vllm.interpreter(request.config), tiny_folder, report)
 
 
-def test_it_has_a_name_and_a_profile(model):
-    assert model.name
-    assert model.profile.edit_format is EditFormat.LINE
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("check", [*CHECKS, *WEIGHED])
+def test_vllm_inside_the_worker_conforms(in_process: dict[str, str], check: str) -> None:
+    assert in_process[check] == ""
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.9])
-def test_the_same_seed_gives_the_same_texts(model, temperature):
-    sampling = Sampling(3, temperature, 12, seed=11)
-    first = {c.sample: c.text for c in model.sample(prompt(), sampling)}
-    again = {c.sample: c.text for c in model.sample(prompt(), sampling)}
-    assert first == again
+@pytest.fixture(scope="module")
+def at_a_server(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[Model]:
+    python = vllm.interpreter(request.config)
+    with (
+        vllm.serving(python, tiny_folder, LINE.context_tokens) as url,
+        VllmServer(Endpoint(url, tiny_folder.name), LINE) as client,
+    ):
+        yield client
 
 
-def test_stopping_early_is_harmless(model):
-    iterator = model.sample(prompt(), Sampling(4, 0.9, 12, seed=3))
-    next(iter(iterator))
-    if hasattr(iterator, "close"):
-        iterator.close()
-    assert len(list(model.sample(prompt(), Sampling(1, 0.9, 12, seed=3)))) == 1
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("check", [*CHECKS, *WEIGHED])
+def test_a_real_vllm_server_conforms(at_a_server: Model, check: str) -> None:
+    {**CHECKS, **WEIGHED}[check](at_a_server)
 
 
-def test_every_back_end_of_the_table_is_named_in_the_settings():
-    from typing import get_args
-
-    from engine.settings import EngineSettings
-
+def test_every_back_end_of_the_table_is_named_in_the_settings() -> None:
     assert set(BACK_ENDS) == set(get_args(EngineSettings.model_fields["model"].annotation))
+
+
+def test_a_closed_client_is_not_asked_again() -> None:
+    with served() as server:
+        client = VllmServer(Endpoint(server.url, "served"), LINE)
+        close(client)
+        with pytest.raises(RuntimeError, match="closed"):
+            CHECKS["tokens_are_counted"](client)

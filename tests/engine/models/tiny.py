@@ -7,7 +7,7 @@ from engine.training.tokenizer import train_tokenizer
 VOCABULARY = 512
 
 
-def make_tiny(folder: Path) -> Path:
+def make_tiny(folder: Path, hidden: int = 32) -> Path:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -17,7 +17,7 @@ def make_tiny(folder: Path) -> Path:
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=VOCABULARY,
-        hidden_size=32,
+        hidden_size=hidden,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
