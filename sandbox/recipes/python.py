@@ -16,7 +16,7 @@ from sandbox.recipes.python_project import Project, read_project
 
 logger = logging.getLogger(__name__)
 
-VERSION = "3"  # raise it when what goes into an image changes
+VERSION = "4"  # raise it when what goes into an image changes
 REPORT = "/tmp/evoscale/report.xml"  # noqa: S108  # in the box
 ALWAYS = ("pytest",)
 PYTEST = (
@@ -29,8 +29,9 @@ TAKES_A_VALUE = frozenset(
 DROPPED_OPTIONS = TAKES_A_VALUE | frozenset(
     {"-x", "--exitfirst", "-v", "-vv", "-q", "--ff", "--failed-first", "--lf", "--last-failed",
      "--sw", "--stepwise", "--no-cov", "--mypy", "--flake8", "--pylint", "--ruff", "--black",
-     "--isort"}
+     "--isort", "--no-cov-on-fail"}
 )  # fmt: skip
+SPHINX = ("docs/conf.py", "doc/conf.py", "docs/source/conf.py", "doc/source/conf.py")
 DROPPED_PREFIX = re.compile(r"--cov(-|=|$)|-n(\d+|auto)$")
 """Options of a repository that change what is run, or need plugins that a repair does not need."""
 
@@ -92,14 +93,17 @@ class PythonRecipe:
         project = read_project(checkout)
         kept = kept_options(project.addopts)
         changed = kept != project.addopts.split()
-        own = ("-o", f"addopts={shlex.join(kept)}") if changed else ()
+        own: tuple[str, ...] = ("-o", f"addopts={shlex.join(kept)}") if changed else ()
+        own += project.left_out
+        if "--doctest-modules" in kept:  # it would import Sphinx's configuration as a module
+            own += tuple(f"--ignore={path}" for path in SPHINX if (checkout / path).is_file())
         reason = "the repository configures pytest" if project.uses_pytest else (
             "pytest also runs unittest suites"
         )  # fmt: skip
         return (
             TestCommand("pytest", (*PYTEST, *own, "{tests}"), reason),
             TestCommand(
-                "pytest", (*PYTEST, "-o", "addopts=", "{tests}"),
+                "pytest", (*PYTEST, "-o", "addopts=", *project.left_out, "{tests}"),
                 "pytest does not accept the repository's own options here",
             ),
             unittest_command("pytest cannot be had here"),

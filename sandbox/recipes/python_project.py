@@ -8,6 +8,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from sandbox.recipes.declared import Declared, stays_inside
+from sandbox.recipes.needless import left_out, needed
 from sandbox.recipes.pyproject_file import read_pyproject
 from sandbox.recipes.requirement_files import askable, read_requirement_files
 from sandbox.recipes.setup_files import read_ini_files, read_setup_cfg, read_setup_py
@@ -37,6 +38,7 @@ class Project:
     made_up_files: Mapping[str, str]
     addopts: str
     uses_pytest: bool
+    left_out: tuple[str, ...] = ()
 
 
 def read_project(checkout: Path) -> Project:
@@ -47,7 +49,8 @@ def read_project(checkout: Path) -> Project:
     name = found.name if PLAIN_NAME.fullmatch(found.name) else "repository"
     roots = dict.fromkeys((*found.paths, "src"))
     inside = [p for p in roots if stays_inside(p) and p != "." and (checkout / p).is_dir()]
-    requirements = askable(found.requirements, own=name)
+    asked = askable(found.requirements, own=name)
+    requirements = needed(asked, checkout)
     return Project(
         name=name,
         version=_version(found.version),
@@ -61,6 +64,7 @@ def read_project(checkout: Path) -> Project:
         },
         addopts=found.addopts,
         uses_pytest=found.uses_pytest or any(r.startswith("pytest") for r in requirements),
+        left_out=left_out(asked),
     )
 
 

@@ -229,3 +229,18 @@ def test_the_same_declarations_make_the_same_environment(write_repository: Write
     assert recipe.dependencies(root).key == before
     (root / "requirements.txt").write_text("six>1\n")
     assert recipe.dependencies(root).key != before
+
+
+def test_checks_of_types_and_tools_of_a_release_are_left_out(
+    write_repository: WriteRepository,
+) -> None:
+    root = write_repository(
+        {
+            "pyproject.toml": '[project]\nname = "x"\n[project.optional-dependencies]\n'
+            'dev = ["pytest-mypy-testing", "sphinx", "mypy", "twine", "attrs"]\n',
+            "tests/test_x.py": "import mypy.api\n",
+        }
+    )
+    project = read_project(root)
+    assert project.requirements == ("attrs", "mypy")
+    assert project.left_out == ("-m", "not mypy_testing")
