@@ -152,7 +152,9 @@ class Evidence(Document):
     """What the tests said about the chosen patch, and how it was found.
 
     `resolved` needs a FAIL_TO_PASS test that failed before and passes now; otherwise the honest
-    word is `no_regression`.
+    word is `no_regression`. `trial` says what a second check of the FAIL_TO_PASS tests found that
+    the code under test could not tell from others; `carried` are files whose change the issue asks
+    for and no test judged; `notes` say what the suite did not bear.
     """
 
     resolved: bool
@@ -161,6 +163,9 @@ class Evidence(Document):
     pass_to_pass: Tally
     tests: tuple[TestOutcome, ...]
     quarantined: tuple[str, ...] = ()
+    trial: str = ""
+    carried: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     isolation: str
     image: str
     command: tuple[str, ...]

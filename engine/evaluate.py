@@ -1,16 +1,17 @@
 """One candidate's tests: the failing ones first, and all of them for those that fix something."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from engine.base_runs import GOOD
 from engine.candidate import Candidate, Scored, Span
 from engine.contract import Document
 from engine.leases import kept
 from engine.reproduction import FILE_NAME
 from engine.reward import tests_reward
 from engine.store import CandidateState, JobStore, StoredCandidate
-from engine.testspec import GOOD, Baseline, reproduction_spec
+from engine.testspec import Baseline, reproduction_spec
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
 from sandbox.grading import Grade, grade
 from sandbox.runner import run_tests
@@ -18,13 +19,16 @@ from sandbox.runner import run_tests
 logger = logging.getLogger(__name__)
 
 MAX_FEEDBACK_CHARS = 2_000
+MOST_AGAIN = 20
+"""More tests than this do not all flicker at once."""
 
 
 class Verdict(Document):
     """What a candidate's tests said; lies in the store as JSON.
 
     `statuses` holds every reported test; `suite_ran` is false where the failing tests still failed
-    and the rest was spared.
+    and the rest was spared. `tampered` says how it is known that the results are made up; `flaky`
+    are tests that failed once with the patch and passed when they were run again.
     """
 
     statuses: dict[str, str]
@@ -32,6 +36,8 @@ class Verdict(Document):
     suite_ran: bool
     timed_out: bool = False
     refused: str | None = None
+    tampered: str | None = None
+    flaky: tuple[str, ...] = ()
     feedback: str = ""
     duration_s: float = 0.0
 
@@ -55,12 +61,32 @@ def try_patch(bench: Bench, patch: Patch) -> Verdict:
     baseline = bench.baseline
     reports: list[TestReport] = []
     if baseline.reproduction is not None:
-        spec = reproduction_spec(baseline.image, baseline.reproduction)
+        spec = reproduction_spec(baseline.image, baseline.reproduction, baseline.named)
         reports.append(run_tests(bench.sandbox, spec, patch, bench.limits, tests=(FILE_NAME,)))
         if not _fixes_something(baseline, reports[0]):
             return _verdict(baseline, reports, suite_ran=False)
-    reports.append(run_tests(bench.sandbox, suite_spec(baseline), patch, bench.limits))
-    return _verdict(baseline, reports, suite_ran=True)
+    suite = run_tests(bench.sandbox, suite_spec(baseline), patch, bench.limits)
+    excused = _flickered(bench, patch, suite)
+    again = dict.fromkeys(excused, TestStatus.PASSED)
+    reports.append(replace(suite, statuses={**suite.statuses, **again}))
+    return _verdict(baseline, reports, suite_ran=True).model_copy(update={"flaky": excused})
+
+
+def _flickered(bench: Bench, patch: Patch, report: TestReport) -> tuple[str, ...]:
+    """The PASS_TO_PASS tests that failed newly and are none the worse for it; all or none.
+
+    They are run twice more in fresh boxes, alone and then in the whole suite as before, and one
+    that fails again is a regression. A FAIL_TO_PASS test is never run until it passes.
+    """
+    spec = suite_spec(bench.baseline)
+    broken = grade(spec, report).broken
+    if not report.ran or report.tampered or not 0 < len(broken) <= MOST_AGAIN:
+        return ()
+    for tests in (broken, ()):
+        again = run_tests(bench.sandbox, spec, patch, bench.limits, tests=tests)
+        if not again.ran or any(again.statuses.get(test) not in GOOD for test in broken):
+            return ()
+    return broken
 
 
 def suite_spec(baseline: Baseline) -> TestSpec:
@@ -71,7 +97,18 @@ def suite_spec(baseline: Baseline) -> TestSpec:
         command,
         fail_to_pass=baseline.fail_to_pass,
         pass_to_pass=baseline.pass_to_pass,
+        churn=baseline.churn,
+        named=frozenset(baseline.named),
+        canaries=baseline.canaries,
     )
+
+
+def trial_spec(baseline: Baseline) -> TestSpec:
+    """The FAIL_TO_PASS tests, as they are run one by one."""
+    if baseline.reproduction is None:
+        return suite_spec(baseline)
+    spec = reproduction_spec(baseline.image, baseline.reproduction, baseline.named)
+    return replace(spec, fail_to_pass=baseline.fail_to_pass)
 
 
 def _fixes_something(baseline: Baseline, report: TestReport) -> bool:
@@ -87,6 +124,7 @@ def _verdict(baseline: Baseline, reports: list[TestReport], *, suite_ran: bool) 
         suite_ran=suite_ran and all(report.ran for report in reports),
         timed_out=any(report.timed_out for report in reports),
         refused=next((report.refused for report in reports if report.refused), None),
+        tampered=next((report.tampered for report in reports if report.tampered), None),
         feedback=_feedback(baseline, reports),
         duration_s=sum(report.duration_s for report in reports) or last.duration_s,
     )
@@ -97,6 +135,8 @@ def _feedback(baseline: Baseline, reports: list[TestReport]) -> str:
     for report in reports:
         if report.refused:
             return report.refused
+        if report.tampered:
+            return report.tampered
         if report.timed_out:
             return "the tests ran out of time"
     details = {test: text for report in reports for test, text in report.details.items()}
@@ -112,6 +152,7 @@ def graded(baseline: Baseline, verdict: Verdict) -> Grade:
         applied=verdict.applied and verdict.refused is None,
         timed_out=verdict.timed_out,
         ran=verdict.suite_ran,
+        tampered=verdict.tampered,
         statuses={test: TestStatus(status) for test, status in verdict.statuses.items()},
     )
     return grade(suite_spec(baseline), report)
@@ -145,12 +186,10 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
 
 def note_for(baseline: Baseline, verdict: Verdict) -> str:
     """A verdict in a few words, for people."""
-    if verdict.refused:
-        return f"refused: {verdict.refused}"
-    if verdict.timed_out:
-        return "ran out of time"
-    if not verdict.applied:
-        return "did not apply"
+    if verdict.refused or verdict.tampered:
+        return f"refused: {verdict.refused}" if verdict.refused else str(verdict.tampered)
+    if verdict.timed_out or not verdict.applied:
+        return "ran out of time" if verdict.timed_out else "did not apply"
     result = graded(baseline, verdict)
     fixed = f"fixes {result.fail_to_pass.passed} of {result.fail_to_pass.of}"
     if not verdict.suite_ran:

@@ -29,7 +29,16 @@ from engine.contract import (
     TestOutcome,
 )
 from engine.errors import BadInputError
-from engine.evaluate import Bench, Verdict, from_row, graded, scored, to_row, try_patch
+from engine.evaluate import (
+    Bench,
+    Verdict,
+    from_row,
+    graded,
+    scored,
+    to_row,
+    trial_spec,
+    try_patch,
+)
 from engine.evolve import Search, evolve
 from engine.localize import localize
 from engine.models.base import EditFormat, Model
@@ -39,7 +48,9 @@ from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError
 from sandbox.images import prepare
+from sandbox.policy import Exceptions, carried
 from sandbox.settings import SandboxSettings
+from sandbox.trial import Trial, blind_trial
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +109,7 @@ class _Job:
         self.test_command = engine.test_command or config.test_argv
         self.budget: Budget = repo_config.capped(self.job.budget, config, engine.max_wall_clock_s)
         self.began = time.monotonic()
+        self.distrusted: list[str] = []
 
     def run(self) -> RepairOutcome:
         if self.engine.selection is Selection.UNSCORED and not self.engine.model.profile.evolves:
@@ -226,16 +238,25 @@ class _Job:
             verdict = try_patch(bench, patch)
             again = scored(baseline, choice.scored.candidate, verdict)
             if choose([again]) is not None:
-                return self._patched(baseline, pool, choice, verdict)
+                trial = blind_trial(bench.sandbox, trial_spec(baseline), patch, bench.limits)
+                if trial.failure is None:
+                    return self._patched(baseline, pool, choice, (verdict, trial))
+                self.distrusted.append(trial.failure)
             rejected = choice.scored.candidate.key
             pool = [s for s in pool if s.candidate.key != rejected]
             choice = choose(pool)
         return self._no_patch(baseline, pool)
 
     def _patched(
-        self, baseline: Baseline, pool: list[Scored], choice: Choice, verdict: Verdict
+        self,
+        baseline: Baseline,
+        pool: list[Scored],
+        choice: Choice,
+        checked: tuple[Verdict, Trial],
     ) -> Patched:
+        verdict, trial = checked
         candidate = choice.scored.candidate
+        patch = Patch(candidate.patch or "")
         grade = graded(baseline, verdict)
         rows = self.engine.store.candidates(self.job.job_id)
         evidence = Evidence(
@@ -244,7 +265,10 @@ class _Job:
             fail_to_pass=Tally(passed=grade.fail_to_pass.passed, of=grade.fail_to_pass.of),
             pass_to_pass=Tally(passed=grade.pass_to_pass.passed, of=grade.pass_to_pass.of),
             tests=_outcomes(baseline, verdict),
-            quarantined=baseline.quarantined,
+            quarantined=(*baseline.quarantined, *verdict.flaky),
+            trial=trial.said,
+            notes=baseline.notes,
+            carried=carried(patch, Exceptions(named=frozenset(baseline.named))),
             isolation=self.engine.sandbox.isolation,
             image=baseline.image,
             command=baseline.command,
@@ -259,9 +283,7 @@ class _Job:
             tokens=sum(r.tokens_in + r.tokens_out for r in rows),
             wall_s=round(time.monotonic() - self.began, 1),
         )
-        return Patched(
-            patch=candidate.patch or "", explanation=explain(candidate), evidence=evidence
-        )
+        return Patched(patch=patch, explanation=explain(candidate), evidence=evidence)
 
     def _no_patch(self, baseline: Baseline, pool: list[Scored]) -> NoPatch:
         rows = self.engine.store.candidates(self.job.job_id)
@@ -275,6 +297,8 @@ class _Job:
             f"{len(rows)} candidates over {iterations} iterations, {distinct} distinct, were "
             f"tested; {fixing} made a failing test pass, and none of those kept every other test"
         )
+        if self.distrusted:
+            tried += f" or could be believed ({self.distrusted[0]})"
         goal = f"{len(baseline.fail_to_pass)} failing tests ({baseline.source})"
         return NoPatch(
             reason=f"{why}{tried}. The goal was: {goal}.",

@@ -30,6 +30,17 @@ class Trial:
     untried: tuple[str, ...] = ()
     failure: str | None = None
 
+    @property
+    def said(self) -> str:
+        """What it found, in one sentence; empty where nothing was to be tried."""
+        count = len(self.tried) + len(self.untried)
+        if not self.tried:
+            return "no test could be turned around" if count else ""
+        return (
+            f"{len(self.tried)} of {count} passed alone, and failed when they were turned around "
+            "without the code knowing it"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Showing:
