@@ -10,7 +10,7 @@ from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["auto", "docker", "bubblewrap"]
+Kind = Literal["auto", "docker", "runc", "bubblewrap"]
 ADVICE = (
     "install Docker ('apt-get install docker.io', and be root or in the group docker) or "
     "bubblewrap ('apt-get install bubblewrap'); code that a model or a repository wrote never runs "
@@ -24,6 +24,12 @@ def _docker(settings: SandboxSettings) -> Sandbox:
     return DockerSandbox(settings)
 
 
+def _runc(settings: SandboxSettings) -> Sandbox:
+    from sandbox.runc import RuncSandbox
+
+    return RuncSandbox(settings)
+
+
 def _bubblewrap(settings: SandboxSettings) -> Sandbox:
     from sandbox.bubblewrap import BubblewrapSandbox
 
@@ -32,6 +38,7 @@ def _bubblewrap(settings: SandboxSettings) -> Sandbox:
 
 BACKENDS: Mapping[str, Callable[[SandboxSettings], Sandbox]] = {
     "docker": _docker,
+    "runc": _runc,
     "bubblewrap": _bubblewrap,
 }
 """In the order in which `auto` tries them."""

@@ -65,6 +65,14 @@ def control_group(limits: Limits) -> Iterator[ControlGroup | None]:
             _remove(group)
 
 
+def existing(name: str) -> ControlGroup:
+    """The group of this name that somebody else, such as a container runtime, has made."""
+    if (ROOT / "cgroup.controllers").exists():
+        return ControlGroup((ROOT / name,), ROOT / name)
+    kinds = tuple(ROOT / kind / name for kind in ("memory", "pids", "cpu"))
+    return ControlGroup(kinds, kinds[0])
+
+
 def reap() -> int:
     """Remove empty groups that killed processes left behind; says how many."""
     removed = 0

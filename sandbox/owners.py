@@ -26,10 +26,15 @@ def stale(found: Mapping[str, str], now: float) -> bool:
     deadline = found.get(f"{LABEL}.deadline", "0")
     if not deadline.isdigit() or now > int(deadline):
         return True
-    machine, _, process = found.get(f"{LABEL}.owner", "").rpartition("/")[0].rpartition("/")
+    return is_gone(found.get(f"{LABEL}.owner", ""))
+
+
+def is_gone(whose: str) -> bool:
+    """Whether an owner was a process of this machine and runs no more."""
+    machine, _, process = whose.rpartition("/")[0].rpartition("/")
     if machine != f"{socket.gethostname()}/{_boot()}" or not process.isdigit():
         return False  # another machine's, of the same engine: only its deadline counts
-    return found[f"{LABEL}.owner"].rpartition("/")[2] != _started(int(process))
+    return whose.rpartition("/")[2] != _started(int(process))
 
 
 def _boot() -> str:

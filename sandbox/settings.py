@@ -26,15 +26,15 @@ class SandboxSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="EVOSCALE_SANDBOX_", frozen=True, extra="ignore")
 
-    kind: Literal["auto", "docker", "bubblewrap"] = Field(
+    kind: Literal["auto", "docker", "runc", "bubblewrap"] = Field(
         default="auto",
-        description="Which sandbox to use. `auto` takes Docker where an engine answers, "
-        "else bubblewrap.",
+        description="Which sandbox to use. `auto` takes Docker where an engine answers, else "
+        "`runc` for root, else bubblewrap.",
     )
     runtime: Literal["runc", "runsc"] = Field(
         default="runc",
-        description="Docker's OCI runtime. `runsc` is gVisor: stronger walls, two to three times "
-        "slower; it must be registered with the engine.",
+        description="The OCI runtime of `docker` and `runc`. `runsc` is gVisor: stronger walls, "
+        "two to three times slower; for Docker it must be registered with the engine.",
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir,

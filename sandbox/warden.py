@@ -31,6 +31,8 @@ MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.o
 # A command is the first that the kernel kills for memory, so process 1 can still report it.
 SHELL = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
 WATCH_EVERY_S = 0.1
+CHILDREN: list[int] = []
+"""The reading end of a pipe that says when some child has ended; gVisor has no pidfd."""
 OVER = {
     "memory": "it used more memory than its limit",
     "inodes": "it made more files than its limit",
@@ -220,17 +222,31 @@ def watch(
     run.finished = True
 
 
+def collected(main: int) -> bool:
+    """Collect orphans that ended, which count against the limit; says whether `main` has ended."""
+    while True:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None or found.si_pid == main:
+            return found is not None
+        os.waitpid(found.si_pid, 0)
+
+
 def supervise(run: Run, orders: Orders) -> None:
     """See one command through, then end everything it left behind."""
-    pid_fd = os.pidfd_open(run.process.pid)
     ended: list[int] = []
+
+    def some_ended() -> None:
+        os.read(CHILDREN[0], CHUNK)
+        if collected(run.process.pid):
+            ended.append(run.process.pid)
+
     stdout, stdin = run.process.stdout, run.process.stdin
     assert stdout is not None  # noqa: S101  # Popen was asked for pipes
     assert stdin is not None  # noqa: S101
     with selectors.DefaultSelector() as selector:
         os.set_blocking(stdout.fileno(), False)
         os.set_blocking(stdin.fileno(), False)
-        selector.register(pid_fd, selectors.EVENT_READ, lambda: ended.append(pid_fd))
+        selector.register(CHILDREN[0], selectors.EVENT_READ, some_ended)
         selector.register(0, selectors.EVENT_READ, abandoned)
         selector.register(stdout, selectors.EVENT_READ, lambda: drain(run, selector, stdout))
         selector.register(stdin, selectors.EVENT_WRITE, lambda: feed(run, selector, stdin))
@@ -238,7 +254,6 @@ def supervise(run: Run, orders: Orders) -> None:
         statuses = end_everything()
         while stdout in selector.get_map() and drain(run, selector, stdout):
             pass
-    os.close(pid_fd)
     for pipe in (stdout, stdin):
         pipe.close()
     status = os.waitstatus_to_exitcode(statuses.get(run.process.pid, 0))
@@ -349,6 +364,12 @@ def settle(orders: Orders) -> None:
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     # The kernel keeps from process 1 what it has no handler for, and Python handles this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    CHILDREN.append(reading)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     if orders.pids:
         resource.setrlimit(resource.RLIMIT_NPROC, (orders.pids, orders.pids))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

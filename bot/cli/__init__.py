@@ -68,7 +68,7 @@ def demo(
         bool, typer.Option("--offline", help="Use the small project that ships, no download.")
     ] = False,
     sandbox: Annotated[
-        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
     case: Annotated[
         str, typer.Option(help="Which real bug; `evoscale demo --list` names them.")
@@ -113,7 +113,7 @@ def solve(
         bool, typer.Option("--greedy", help="First at temperature 0, as the paper's greedy mode.")
     ] = False,
     sandbox: Annotated[
-        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
     test_command: Annotated[
         str, typer.Option(help="How the tests run; found out if not given.")

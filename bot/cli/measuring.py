@@ -28,7 +28,7 @@ def humanevalfix(
     ] = "sample",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
     sandbox: Annotated[
-        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "bubblewrap",
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
@@ -76,7 +76,7 @@ def realbugs(
     candidates: Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")] = 16,
     minutes: Annotated[float, typer.Option(min=0.1, help="The longest for one bug.")] = 5.0,
     sandbox: Annotated[
-        Literal["auto", "docker", "bubblewrap"], typer.Option(help="Where the tests run.")
+        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write the table of docs/results.md here.")

@@ -30,7 +30,7 @@ from sandbox.backends import open_sandbox
 from sandbox.errors import SandboxError
 from sandbox.settings import SandboxSettings
 
-SandboxKind = Literal["auto", "docker", "bubblewrap"]
+SandboxKind = Literal["auto", "docker", "runc", "bubblewrap"]
 
 OWNER = "octo"
 PERSON = "ada"

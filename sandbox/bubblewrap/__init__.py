@@ -7,24 +7,22 @@ limits hold and which are only watched.
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from sandbox.bubblewrap.programs import (
-    HOST_UID,
     find_programs,
     kernel_version,
-    must_be_enterable,
     seccomp_file,
 )
-from sandbox.bubblewrap.store import TREES, Store
-from sandbox.bubblewrap.walls import ProcessWalls
 from sandbox.cgroups import ControlGroup, control_group
 from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits
-from sandbox.errors import ImageBuildError, SandboxUnavailableError
-from sandbox.locks import locked
+from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
+from sandbox.errors import ImageBuildError
+from sandbox.pipes import Line, PipeWalls
 from sandbox.session import (
     BUILD_MEMORY_BYTES,
     BUILD_PIDS,
@@ -37,6 +35,8 @@ from sandbox.session import (
 )
 from sandbox.settings import MIB, SandboxSettings
 
+ISOLATION = "bubblewrap"
+CLOSE_S = 10.0  # for a killed process to be gone
 INODES = 100_000
 PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
 
@@ -48,6 +48,29 @@ class Plan:
     trees: Mapping[str, tuple[str, Path]]
     limits: Limits
     reserve_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A bwrap process; see `sandbox.pipes.Jail`."""
+
+    popen: subprocess.Popen[bytes]
+    group: ControlGroup | None
+
+    def exited(self, within_s: float) -> bool:
+        """Wait at most so long for it to end; see `Jail.exited`."""
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(within_s)
+        return self.popen.poll() is not None
+
+    def out_of_memory(self) -> bool:
+        """Whether its group says so; see `Jail.out_of_memory`."""
+        return self.group is not None and self.group.out_of_memory()
+
+    def destroy(self) -> None:
+        """Kill it, which takes the box's whole process namespace along."""
+        self.popen.kill()
+        self.popen.wait(CLOSE_S)
 
 
 class BubblewrapSandbox:
@@ -63,13 +86,13 @@ class BubblewrapSandbox:
         self._programs = find_programs()
         as_root = self._programs.as_root
         if as_root:
-            must_be_enterable(settings.cache_dir)
-        self._store = Store(settings.cache_dir, HOST_UID if as_root else None)
+            must_be_enterable(settings.cache_dir, ISOLATION)
+        self._store = Store(settings.cache_dir, HOST_UID if as_root else None, ISOLATION)
 
     @property
     def isolation(self) -> str:
         """`bubblewrap`."""
-        return ProcessWalls.isolation
+        return ISOLATION
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
@@ -93,8 +116,8 @@ class BubblewrapSandbox:
             ImageBuildError: the script failed.
             SandboxUnavailableError: the cache cannot be written, or no box can be opened.
         """
-        with locked(self._settings.cache_dir, f"bubblewrap-{image}"):
-            if self.has_image(image):
+        with self._store.building(image) as needed:
+            if not needed:
                 return
             inherited = {} if base is None else self._store.trees(base)
             with self._store.making(image, base, layer) as own:
@@ -129,20 +152,14 @@ class BubblewrapSandbox:
                 env={},
                 pass_fds=(filter_fd,),
             )
-            walls = ProcessWalls(process, errors, group)
+            line = Line(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout), errors)
+            walls = PipeWalls(ISOLATION, line, Process(process, group))
             try:
                 session = Session(walls, plan.limits)
-                self._greet(session, walls)
+                walls.greet(session)
                 yield session
             finally:
                 walls.destroy()
-
-    def _greet(self, session: Session, walls: ProcessWalls) -> None:
-        try:
-            session.greet()
-        except SandboxUnavailableError as error:
-            complaint = walls.complaint() or error.reason
-            raise SandboxUnavailableError(self.isolation, complaint[-1500:]) from error
 
     def _orders(self, plan: Plan, group: ControlGroup | None) -> dict[str, object]:
         """What the warden has to enforce because the kernel does not."""

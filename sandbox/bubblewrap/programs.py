@@ -7,13 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from sandbox.directories import HOST_UID
 from sandbox.errors import SandboxUnavailableError
 from sandbox.seccomp import bpf_program
 from sandbox.session import BOX_UID
 
-HOST_UID = 2_000_000_001  # whom root's boxes run as on the machine: nobody's, and no one's subuid
 ANSWER_S = 10.0
 NEEDED_OPTIONS = ("--size", "--perms", "--clearenv", "--as-pid-1", "--seccomp")
 PACKAGES = {"bwrap": "bubblewrap", "prlimit": "util-linux", "setpriv": "util-linux"}
@@ -92,20 +91,6 @@ def _said_by(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 def _unavailable(reason: str) -> SandboxUnavailableError:
     return SandboxUnavailableError("bubblewrap", reason)
-
-
-def must_be_enterable(directory: Path) -> None:
-    """Check that the user of root's boxes can reach the cache.
-
-    Raises:
-        SandboxUnavailableError: some directory above it is closed to others.
-    """
-    for place in (directory, *directory.absolute().parents):
-        if place.exists() and not place.stat().st_mode & 0o001:
-            raise _unavailable(
-                f"{place} is closed to other users and boxes never run as root; set "
-                "EVOSCALE_SANDBOX_CACHE_DIR to a place that is open, such as /var/cache/evoscale"
-            )
 
 
 def kernel_version() -> tuple[int, int]:

@@ -4,7 +4,7 @@ IDENTITY = """
 import os
 fields = dict(l.split(":", 1) for l in open("/proc/self/status"))
 keys = ["CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"]
-print(os.getuid(), os.getgid(), *(fields[k].strip().lstrip("0") or "0" for k in keys))
+print(os.getuid(), os.getgid(), *(fields.get(k, "-").strip().lstrip("0") or "0" for k in keys))
 """
 INTERFACES = 'print(*(l.split(":")[0].strip() for l in open("/proc/net/dev") if ":" in l))'
 CONNECTIONS = """
@@ -107,6 +107,16 @@ for _ in range(200):
         break
     made += 1
 print("made", made, flush=True)
+"""
+ORPHANS = """
+import os
+for _ in range(150):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os._exit(0)
+        os._exit(0)
+    os.wait()
+print("made all")
 """
 ALLOCATE = """
 import sys

@@ -11,7 +11,7 @@ from sandbox.contract import Limits, Patch, Sandbox, TestSpec
 from sandbox.errors import SandboxUnavailableError
 from sandbox.settings import MIB, SandboxSettings, default_cache_dir
 
-KINDS = (pytest.param("docker", marks=pytest.mark.docker), "bubblewrap")
+KINDS = (pytest.param("docker", marks=pytest.mark.docker), "runc", "bubblewrap")
 LIMITS = Limits(wall_clock_s=60.0, memory_bytes=512 * MIB, output_bytes=256 * 1024)
 
 CALC = {

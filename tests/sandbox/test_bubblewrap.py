@@ -15,9 +15,9 @@ import pytest
 import sandbox as package
 from sandbox import images
 from sandbox.bubblewrap import BubblewrapSandbox
-from sandbox.bubblewrap.programs import HOST_UID, find_programs, kernel_version, must_be_enterable
-from sandbox.bubblewrap.store import Store
+from sandbox.bubblewrap.programs import find_programs, kernel_version
 from sandbox.contract import Limits
+from sandbox.directories import HOST_UID, Store, must_be_enterable
 from sandbox.errors import SandboxUnavailableError
 from tests.sandbox.conftest import opened, settings
 
@@ -87,12 +87,12 @@ def test_a_machine_without_user_namespaces_gets_advice(
 def test_a_cache_that_is_closed_to_others_is_refused_for_root(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o700)
     with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_CACHE_DIR"):
-        must_be_enterable(tmp_path / "closed/cache")
+        must_be_enterable(tmp_path / "closed/cache", "bubblewrap")
 
 
 def test_a_cache_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    store = Store(tmp_path / "file/cache", None)
+    store = Store(tmp_path / "file/cache", None, "bubblewrap")
     with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_CACHE_DIR"):
         store.rootfs()
     with pytest.raises(SandboxUnavailableError), store.making("x", None, tmp_path):
@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_image_is_removed_once_its_maker_is_gone(tmp_path: Path) -> None:
-    store = Store(tmp_path, None)
+    store = Store(tmp_path, None, "bubblewrap")
     layer = tmp_path / "layer"
     (layer / "opt/repo").mkdir(parents=True)
     with pytest.raises(ValueError, match="stop"), store.making("x", None, layer):
@@ -235,7 +235,7 @@ def test_images_can_be_read_whatever_the_umask(open_directory: Path) -> None:
     (layer / "opt/repo/private").chmod(0o600)
     before = os.umask(0o077)
     try:
-        with Store(open_directory / "cache", None).making("x", None, layer) as own:
+        with Store(open_directory / "cache", None, "bubblewrap").making("x", None, layer) as own:
             assert stat.S_IMODE((own / "opt/repo/private").stat().st_mode) & 0o044 == 0o044
     finally:
         os.umask(before)

@@ -16,27 +16,51 @@ from sandbox.toolchain import fingerprint, write_tar
 TREES = ("opt/env", "opt/project", "opt/repo")
 """What an image may hold; a tree it lacks is its base's."""
 
+FOLDER = "directories"
+"""Where they lie below the cache directory, and what their locks are named after."""
 UNFINISHED = ".unfinished-"
+HOST_UID = 2_000_000_001
+"""Whom root's images belong to and its boxes run as: nobody's id, and no one's subordinate one."""
 
 
-@contextmanager
-def _writing(cache_dir: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error}; make room in {cache_dir} or set EVOSCALE_SANDBOX_CACHE_DIR"
-        raise SandboxUnavailableError("bubblewrap", reason) from error
+def must_be_enterable(directory: Path, isolation: str) -> None:
+    """Check that the user of root's boxes can reach the cache.
+
+    Raises:
+        SandboxUnavailableError: some directory above it is closed to others.
+    """
+    for place in (directory, *directory.absolute().parents):
+        if place.exists() and not place.stat().st_mode & 0o001:
+            reason = (
+                f"{place} is closed to other users and boxes never run as root; set "
+                "EVOSCALE_SANDBOX_CACHE_DIR to a place that is open, such as /var/cache/evoscale"
+            )
+            raise SandboxUnavailableError(isolation, reason)
 
 
 class Store:
     """The images of one machine; another toolchain has another directory."""
 
-    def __init__(self, cache_dir: Path, owner: int | None) -> None:
-        """`owner` is whom an image's files are given to, for root, whose boxes are not root's."""
+    def __init__(self, cache_dir: Path, owner: int | None, isolation: str) -> None:
+        """`owner` is whom an image's files are given to, for root, whose boxes are not root's.
+
+        `isolation` is who speaks in this store's errors; all back ends of a machine share it.
+        """
         self._cache_dir = cache_dir
         self._owner = owner
-        self._toolchain = cache_dir / "bubblewrap" / f"toolchain-{fingerprint()}"
-        self._images = cache_dir / "bubblewrap" / f"images-{fingerprint()}"
+        self._isolation = isolation
+        self._toolchain = cache_dir / FOLDER / f"toolchain-{fingerprint()}"
+        self._images = cache_dir / FOLDER / f"images-{fingerprint()}"
+
+    @contextmanager
+    def building(self, image: str) -> Iterator[bool]:
+        """Hold the right to make an image; false where it has been made by now.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        with locked(self._cache_dir, f"{FOLDER}-{image}"):
+            yield not self.has(image)
 
     def has(self, image: str) -> bool:
         """Whether an image of this name can be opened."""
@@ -52,7 +76,8 @@ class Store:
         name = image
         while name:
             if not self.has(name):
-                raise SandboxUnavailableError("bubblewrap", f"there is no image {name!r}; build it")
+                reason = f"there is no image {name!r}; build it"
+                raise SandboxUnavailableError(self._isolation, reason)
             directory = self._images / name
             for tree in TREES:
                 if (directory / tree).is_dir():
@@ -67,18 +92,18 @@ class Store:
         Raises:
             SandboxUnavailableError: the cache cannot be written.
         """
-        with _writing(self._cache_dir):
+        with self._writing():
             _open_directory(self._images)
             prefix = f"{UNFINISHED}{os.getpid()}-"
             made = Path(tempfile.mkdtemp(dir=self._images, prefix=prefix))
         try:
             own = made / "image"
-            with _writing(self._cache_dir):
+            with self._writing():
                 shutil.copytree(layer, own, symlinks=True, ignore=special_files)
                 publish(own, self._owner)
                 made.chmod(0o755)
             yield own
-            with _writing(self._cache_dir):
+            with self._writing():
                 (own / "base").write_text(base or "", encoding="utf-8")
                 own.rename(self._images / image)
         finally:
@@ -91,7 +116,7 @@ class Store:
             SandboxUnavailableError: the cache cannot be written, or the machine lacks something.
         """
         if not self._toolchain.is_dir():
-            with locked(self._cache_dir, "bubblewrap-toolchain"), _writing(self._cache_dir):
+            with locked(self._cache_dir, f"{FOLDER}-toolchain"), self._writing():
                 if not self._toolchain.is_dir():
                     self._lay_toolchain()
         return self._toolchain
@@ -105,6 +130,14 @@ class Store:
                 shutil.rmtree(directory, ignore_errors=True)
                 removed += 1
         return removed
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = f"{error}; make room in {self._cache_dir} or set EVOSCALE_SANDBOX_CACHE_DIR"
+            raise SandboxUnavailableError(self._isolation, reason) from error
 
     def _lay_toolchain(self) -> None:
         parent = self._toolchain.parent

@@ -1,0 +1,188 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import images
+from sandbox.conformance import OPTIONAL, Bench, checks, run_check
+from sandbox.contract import Limits, Sandbox
+from sandbox.directories import HOST_UID
+from sandbox.errors import SandboxUnavailableError
+from sandbox.owners import owner
+from sandbox.runc import RuncSandbox
+from sandbox.runc.bundle import HOST_ROOT, Plan, configuration
+from sandbox.runc.jail import BUNDLE
+from sandbox.runc.runtime import STATE, find_runtime
+from sandbox.session import Spaces
+from tests.sandbox.conftest import WriteRepository, opened, settings
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can use runc without an engine")
+HOLD = """
+import sys
+from pathlib import Path
+from sandbox.runc import RuncSandbox
+from sandbox.contract import Limits
+from sandbox.settings import SandboxSettings
+sandbox = RuncSandbox(SandboxSettings(cache_dir=Path(sys.argv[1])))
+with sandbox.open(sys.argv[2], Limits()) as box:
+    box.exec(["true"])
+    print("open", flush=True)
+    box.exec(["sleep", "100"])
+"""
+GVISOR_CHECKS = (
+    "the network is closed",
+    "the root file system is read-only",
+    "dangerous system calls are refused",
+    "the machine is hidden",
+    "memory is limited",
+    "processes are limited",
+    "boxes are fresh",
+)
+
+
+@pytest.fixture(scope="module")
+def runc() -> Sandbox:
+    return opened("runc")
+
+
+@pytest.fixture(scope="module")
+def image(runc: Sandbox) -> str:
+    return images.bare(runc)
+
+
+def left() -> list[str]:
+    """Whatever boxes of this process could have left on the machine."""
+    mark = owner().replace("/", "_")
+    bundles = [str(p) for p in Path("/tmp").glob(f"{BUNDLE}{mark}*")]
+    containers = [str(p) for p in STATE.glob(f"runc/evoscale-{os.getpid()}-*")]
+    groups = [str(p) for p in Path("/sys/fs/cgroup").glob(f"*/evoscale-{os.getpid()}-*")]
+    mounts = [
+        line
+        for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+        if mark in line
+    ]
+    return [*bundles, *containers, *groups, *mounts]
+
+
+def plan(**changes: object) -> Plan:
+    given: dict[str, object] = {
+        "rootfs": Path("/cache/rootfs"),
+        "trees": {"opt/env": Path("/cache/env"), "opt/repo": Path("/cache/repo")},
+        "limits": Limits(memory_bytes=2**28, pids=33, cpus=0.5),
+        "spaces": Spaces(1000, 2000, 3000),
+        "gvisor": False,
+        **changes,
+    }
+    return Plan(**given)  # type: ignore[arg-type]
+
+
+def test_a_bundle_is_as_hard_as_promised() -> None:
+    found = json.loads(configuration(plan(), "evoscale-1", Path("/tmp/b")))
+    process, linux = found["process"], found["linux"]
+    assert found["root"]["readonly"]
+    assert process["noNewPrivileges"]
+    assert process["user"]["uid"] == 10001
+    assert not any(process["capabilities"].values())
+    assert not process["terminal"]
+    assert linux["resources"]["memory"] == {"limit": 2**28, "swap": 2**28}
+    assert linux["resources"]["pids"] == {"limit": 33}
+    assert linux["resources"]["cpu"] == {"quota": 50_000, "period": 100_000}
+    kinds = {namespace["type"] for namespace in linux["namespaces"]}
+    assert kinds == {"pid", "network", "ipc", "uts", "mount", "user", "cgroup"}
+    assert {m["hostID"] for m in linux["uidMappings"]} == {HOST_ROOT, HOST_UID}
+    assert linux["seccomp"]["defaultAction"] == "SCMP_ACT_ERRNO"
+    sized = [m for m in found["mounts"] if m["type"] == "tmpfs" and m["destination"] != "/dev"]
+    assert all(any(o.startswith("nr_inodes=") for o in m["options"]) for m in sized)
+    assert all(any(o.startswith("size=") for o in m["options"]) for m in sized)
+
+
+def test_a_repository_is_an_overlay_but_not_in_a_build_and_not_under_gvisor() -> None:
+    assert plan().overlaid == Path("/cache/repo")
+    assert plan().orders["laid"]
+    assert plan(gvisor=True).overlaid is None
+    assert plan(writable=frozenset({"opt/repo"})).overlaid is None
+    assert "laid" not in plan(gvisor=True).orders
+
+
+def test_anybody_but_root_is_told_what_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(SandboxUnavailableError, match="docker or bubblewrap"):
+        find_runtime("runc")
+
+
+@as_root
+def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(SandboxUnavailableError, match="apt-get install runc"):
+        find_runtime("runc")
+
+
+@as_root
+def test_a_box_leaves_nothing_whatever_happens_in_it(runc: Sandbox, image: str) -> None:
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), runc.open(image, Limits()) as box:  # noqa: PT012
+            assert box.exec(["true"]).exit_code == 0
+            raise error
+    assert left() == []
+
+
+@as_root
+def test_a_box_that_cannot_start_says_why_and_leaves_nothing(
+    runc: Sandbox, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.runc.bundle.MASKED", (7,))
+    with pytest.raises(SandboxUnavailableError, match="runc"), runc.open(image, Limits()):
+        pass
+    assert left() == []
+
+
+@as_root
+def test_a_box_of_a_killed_process_ends_and_reap_forgets_it(runc: Sandbox, image: str) -> None:
+    argv = [sys.executable, "-c", HOLD, str(settings().cache_dir), image]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        mark = f"_{process.pid}_"
+        (bundle,) = [p for p in Path("/tmp").glob(f"{BUNDLE}*") if mark in p.name]
+        box = int((bundle / "pid").read_text(encoding="ascii"))
+        name = (bundle / "name").read_text(encoding="ascii")
+        process.send_signal(signal.SIGKILL)
+    for _ in range(600):
+        if not Path(f"/proc/{box}").exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{box}").exists()
+    assert runc.reap() >= 1
+    assert not bundle.exists()
+    assert not (STATE / "runc" / name).exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{name}"))
+
+
+@as_root
+def test_what_a_box_writes_into_its_repository_ends_with_it(
+    runc: Sandbox, write_repository: WriteRepository
+) -> None:
+    root = write_repository({"a.py": "A = 1\n", "tests/test_a.py": "def test_a():\n    pass\n"})
+    image = images.prepare(runc, root, test_command=None, settings=settings()).image
+    for _ in range(2):
+        with runc.open(image, Limits()) as box:
+            change = ["sh", "-c", "cat a.py && echo 2 > a.py && rm tests/test_a.py && ls"]
+            assert box.exec(change).output == b"A = 1\na.py\ntests\n"
+            assert box.exec(["stat", "-c", "%u %a", "a.py"]).output == b"10001 644\n"
+
+
+@as_root
+@pytest.mark.parametrize("name", GVISOR_CHECKS)
+def test_gvisor_keeps_the_promises_that_matter(name: str) -> None:
+    try:
+        sandbox = RuncSandbox(settings(runtime="runsc"))
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    problem = run_check(checks()[name], Bench(sandbox, images.bare(sandbox)))
+    assert problem is None
+    assert name not in OPTIONAL["runsc"]
