@@ -42,11 +42,11 @@ def opened(settings: EngineSettings) -> Iterator[Model]:
 
 
 def _embedded(settings: EngineSettings) -> Model:
+    from engine.models.onnx_local import OnnxLocal
     from engine.models.ranked import RankedRewrites
-    from engine.models.transformers_local import TransformersLocal
 
     folder = Path(settings.model_name) if settings.model_name else EMBEDDED
-    return RankedRewrites(TransformersLocal(folder, name="embedded", profile=EMBEDDED_PROFILE))
+    return RankedRewrites(OnnxLocal(folder, name="embedded", profile=EMBEDDED_PROFILE))
 
 
 def _transformers_local(settings: EngineSettings) -> Model:

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from engine.errors import BadInputError
 from engine.training.batches import CHUNK_ROWS, Batch, Feeder, batches, encode
 from engine.training.corpus import read_corpus
 from engine.training.data import rows
@@ -100,9 +101,13 @@ def train_sft(
     """Train, or go on from the last checkpoint of `config.out`; the exported model's folder.
 
     Raises:
-        BadInputError: the corpus is missing or unreadable.
+        BadInputError: the corpus is missing or unreadable, or torch is not installed.
     """
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        msg = "training needs torch and transformers; pip install 'evoscale[train]'"
+        raise BadInputError(msg) from error
 
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "sft.json").write_text(json.dumps(asdict(config), default=str, indent=1))

@@ -8,8 +8,8 @@ import time
 from engine import line_format
 from engine.models import EMBEDDED, EMBEDDED_PROFILE
 from engine.models.base import Prompt, Sampling
+from engine.models.onnx_local import OnnxLocal
 from engine.models.ranked import RankedRewrites
-from engine.models.transformers_local import TransformersLocal
 
 FUNCTION = """\
 def merge(left, right):
@@ -30,7 +30,7 @@ ROUNDS = 5
 
 
 def measure() -> dict[str, float | int | str]:
-    writing = TransformersLocal(EMBEDDED, name="embedded", profile=EMBEDDED_PROFILE)
+    writing = OnnxLocal(EMBEDDED, name="embedded", profile=EMBEDDED_PROFILE)
     ranking = RankedRewrites(writing)
     list(writing.sample(_prompt(0), Sampling(1, 1.0, 8, seed=0)))
     figures: dict[str, float | int | str] = {"rounds": ROUNDS}

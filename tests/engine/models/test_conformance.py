@@ -8,6 +8,7 @@ import pytest
 
 from engine.models import BACK_ENDS, close
 from engine.models.base import EditFormat, Model
+from engine.models.onnx_local import OnnxLocal
 from engine.models.ranked import RankedRewrites
 from engine.models.scripted import ScriptedModel
 from engine.models.transformers_local import TransformersLocal
@@ -39,7 +40,7 @@ def model(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[Model]:
         return
     made: dict[str, Model] = {
         "scripted": ScriptedModel([["<L1>    return a + b", "<L0>x"]], edit_format=EditFormat.LINE),
-        "embedded": RankedRewrites(local),
+        "embedded": RankedRewrites(OnnxLocal(tiny_folder, name="tiny", profile=LINE, threads=1)),
         "transformers_local": local,
     }
     yield made[request.param]
@@ -52,8 +53,11 @@ def test_a_back_end_conforms(model: Model, check: str) -> None:
 
 
 @pytest.mark.parametrize("check", WEIGHED)
-def test_a_back_end_with_weights_conforms(tiny_folder: Path, check: str) -> None:
-    WEIGHED[check](TransformersLocal(tiny_folder, name="tiny", profile=LINE, threads=1))
+@pytest.mark.parametrize("back_end", [OnnxLocal, TransformersLocal])
+def test_a_back_end_with_weights_conforms(
+    tiny_folder: Path, check: str, back_end: type[OnnxLocal | TransformersLocal]
+) -> None:
+    WEIGHED[check](back_end(tiny_folder, name="tiny", profile=LINE, threads=1))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,144 @@
+"""What both local back ends add to the conformance suite: constraints, scores, clear errors."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ModelUnavailableError, PromptTooLongError
+from engine.line_format import parse, render_prompt
+from engine.models import EMBEDDED, EMBEDDED_PROFILE
+from engine.models.base import EditFormat, Profile, Prompt, Sampling
+from engine.models.onnx_local import OnnxLocal
+from engine.models.transformers_local import TransformersLocal
+from tests.engine.models.tiny import make_tiny
+
+LINE = Profile(EditFormat.LINE, evolves=False, context_tokens=512)
+SOURCE = 'def f(a, b):\n    """Say."""\n\n    c = a - b\n    return c\n'
+PROMPT = Prompt("", render_prompt(SOURCE, issue="", previous=["<L4>    return b"]))
+
+Make = Callable[[Path, Profile], OnnxLocal | TransformersLocal]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(params=[OnnxLocal, TransformersLocal])
+def make(request: pytest.FixtureRequest) -> Make:
+    def made(folder: Path, profile: Profile = LINE) -> OnnxLocal | TransformersLocal:
+        return request.param(folder, name="tiny", profile=profile, threads=1)
+
+    return made
+
+
+def texts(model: OnnxLocal | TransformersLocal, sampling: Sampling) -> list[str]:
+    return [c.text for c in sorted(model.sample(PROMPT, sampling), key=lambda c: c.sample)]
+
+
+def test_an_untrained_line_model_still_names_only_lines_that_it_was_shown(folder, make):
+    edits = [parse(text) for text in texts(make(folder), Sampling(40, 1.5, 8, seed=1))]
+    named = {number for edit in edits if edit for number in (edit.start, edit.end)}
+    assert named <= {0, 3, 4}
+    assert len(named) > 1
+    assert sum(edit is not None for edit in edits) > 20
+
+
+def test_other_seeds_give_other_texts_and_zero_temperature_one_text(folder, make):
+    sampling = Sampling(6, 1.0, 8, seed=1)
+    assert texts(make(folder), sampling) != texts(make(folder), Sampling(6, 1.0, 8, seed=2))
+    assert len(set(texts(make(folder), sampling))) > 1
+    assert len(set(texts(make(folder), Sampling(6, 0.0, 8, seed=1)))) == 1
+
+
+def test_no_completion_is_longer_than_asked_or_than_the_context(folder, make):
+    model = make(folder)
+    first = next(iter(model.sample(PROMPT, Sampling(1, 1.0, 4, seed=0))))
+    assert first.tokens_out <= 5
+    narrow = Profile(EditFormat.LINE, evolves=False, context_tokens=first.tokens_in + 16)
+    model = make(folder, narrow)
+    assert all(c.tokens_out <= 17 for c in model.sample(PROMPT, Sampling(4, 1.0, 99, seed=0)))
+
+
+def test_a_prompt_without_room_for_an_answer_says_how_long_it_is(folder, make):
+    profile = Profile(EditFormat.LINE, evolves=False, context_tokens=20)
+    model = make(folder, profile)
+    with pytest.raises(PromptTooLongError, match="the model takes 20"):
+        model.sample(PROMPT, Sampling(1, 1.0, 4, seed=0))
+
+
+def test_scores_are_log_likelihoods_of_the_whole_completion(folder, make):
+    model = make(folder)
+    told = ["<L3>    c = a + b", "<L3>", ""]
+    scores = model.score(PROMPT, told)
+    longest, short, empty = scores.log_likelihoods
+    assert longest < short < empty < 0
+    assert scores.tokens_out[1:] == (2, 1)
+    alone = [model.score(PROMPT, [text]).log_likelihoods[0] for text in told]
+    assert scores.log_likelihoods == pytest.approx(alone, abs=1e-3)
+    lines = model.score(PROMPT, ["<L2>", "<L3>"], closed=False)
+    assert lines.tokens_out == (1, 1)
+    assert lines.log_likelihoods[1] > short  # a beginning is likelier than anything it begins
+    with pytest.raises(PromptTooLongError):
+        model.score(PROMPT, ["x " * 600])
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+)
+def test_a_missing_or_broken_file_is_named(folder, make, tmp_path: Path, file: str):
+    broken = tmp_path / "model"
+    shutil.copytree(folder, broken)
+    (broken / file).write_bytes(b"\x00 no \xff")
+    with pytest.raises(ModelUnavailableError, match=file):
+        texts(make(broken), Sampling(1, 1.0, 2, seed=0))
+    (broken / file).unlink()
+    with pytest.raises(ModelUnavailableError, match=file):
+        texts(make(broken), Sampling(1, 1.0, 2, seed=0))
+
+
+@pytest.mark.parametrize("which", ["tiny", "embedded"])
+def test_both_back_ends_say_the_same_up_to_rounding(folder, which):
+    profile = EMBEDDED_PROFILE
+    onnx, torch = (
+        back_end(folder if which == "tiny" else EMBEDDED, name="m", profile=profile, threads=1)
+        for back_end in (OnnxLocal, TransformersLocal)
+    )
+    told = ["<L3>    c = a + b", "<L3>", "", "<L4>    return c - 1"]
+    for closed in (True, False):
+        asked = told if closed else [text for text in told if text]
+        ours, theirs = (m.score(PROMPT, asked, closed=closed) for m in (onnx, torch))
+        assert ours.tokens_out == theirs.tokens_out
+        assert ours.log_likelihoods == pytest.approx(theirs.log_likelihoods, abs=1e-3)
+    for temperature in (0.0, 1.0):
+        sampling = Sampling(6, temperature, 24, seed=5)
+        assert texts(onnx, sampling) == texts(torch, sampling)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"model_type": "gpt2"}, "model_type 'gpt2' is none of"),
+        ({"num_hidden_layers": 3}, r"model\.layers\.2"),
+        ({"num_key_value_heads": "two"}, r"config\.json cannot be read"),
+    ],
+)
+def test_a_config_of_another_network_is_refused(folder, tmp_path: Path, changes, complaint):
+    other = tmp_path / "model"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(ModelUnavailableError, match=complaint):
+        texts(OnnxLocal(other, name="m", profile=LINE), Sampling(1, 1.0, 2, seed=0))
+
+
+def test_a_tokenizer_without_line_numbers_is_refused(folder, tmp_path: Path):
+    other = tmp_path / "model"
+    shutil.copytree(folder, other)
+    path = other / "tokenizer.json"
+    path.write_text(path.read_text().replace("<eos>", "<end>"))
+    with pytest.raises(ModelUnavailableError, match="it has no token <eos>"):
+        texts(OnnxLocal(other, name="m", profile=LINE), Sampling(1, 1.0, 2, seed=0))
