@@ -298,9 +298,11 @@ class Dispatcher:
     def _stop(self, installation: Installation, latest: StoredJob, by: str) -> None:
         """Ask the holder to end; a job that nobody holds ends at once."""
         job_id = latest.job.job_id
-        self._store.request_stop(job_id)
+        self._store.request_stop(job_id, by)
         if self._store.lease(job_id, OWNER, LATER_S):
-            self._store.finish(job_id, NoPatch(reason=f"Stopped by {by} before the search ended."))
+            self._store.finish(
+                job_id, NoPatch(reason="The search was ended before it found anything.")
+            )
             self._store.release(job_id, OWNER)
             self._wake(PUBLISH, job_id)
         now = self._store.get(job_id)

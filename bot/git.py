@@ -54,6 +54,7 @@ _FULL = re.compile(
     re.MULTILINE,
 )
 _REJECTION = re.compile(r"rejected|refusing|^remote: ")
+_PLAIN = (b"100644", b"100755")
 _LINK, _SUBMODULE, _ABSENT = "120000", "160000", "000000"
 _RAW_FIELDS = 5
 
@@ -143,6 +144,14 @@ class Workspace:
         rows = self._run("ls-tree", "-r", "-l", "-z", commit).split(b"\0")
         sizes = [row.split(None, 4)[3] for row in rows if row]
         return Size(len(sizes), sum(int(size) for size in sizes if size.isdigit()))
+
+    def read(self, commit: str, path: str, most_bytes: int) -> bytes | None:
+        """A file of a fetched commit; None where there is no plain file of that size or less."""
+        row = self._run("ls-tree", "-l", "-z", commit, "--", path).rstrip(b"\0")
+        mode, _, name, size = (row.split(b"\t")[0].split() or [b""] * 4)[:4]
+        if mode not in _PLAIN or int(size) > most_bytes:
+            return None
+        return self._run("cat-file", "blob", name.decode())
 
     def lay_out(self, commit: str, into: Path) -> None:
         """Write a commit's files to an empty folder, byte for byte as they are committed."""

@@ -10,10 +10,18 @@ from bot import git
 from bot.github import Installation
 from bot.settings import child_environment
 from engine import snapshot
-from engine.contract import Failed, RepairJob, RepairRequest, SnapshotRef
+from engine.contract import (
+    MAX_CONFIG_BYTES,
+    Failed,
+    RepairJob,
+    RepairRequest,
+    SnapshotRef,
+)
 from engine.errors import SnapshotInvalidError, StorageUnwritableError
 
 logger = logging.getLogger(__name__)
+
+CONFIG = ".github/evoscale.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,23 @@ def _fetched(
         commit = workspace.tip(branch)
         if commit is None:
             return _no(_missing(workspace, branch))
-        return _pack(job, workspace, Start(branch, commit), root)
+        taken = _pack(job, workspace, Start(branch, commit), root)
+        if isinstance(taken, Failed):
+            return taken
+        return taken.model_copy(update={"config": _config(workspace, default_branch)})
+
+
+def _config(workspace: git.Workspace, default_branch: str) -> str:
+    """The owners' settings, from the default branch only.
+
+    A pull request's branch may be written by people who must not say which command is run; and a
+    file that is no plain one, or too large, counts as none.
+    """
+    tip = workspace.tip(default_branch)
+    if tip is None:
+        return ""
+    workspace.fetch(tip, default_branch)
+    return (workspace.read(tip, CONFIG, MAX_CONFIG_BYTES) or b"").decode("utf-8", "replace")
 
 
 def _full(error: StorageUnwritableError | OSError) -> str:

@@ -9,6 +9,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+MAX_CONFIG_BYTES = 16_384
+"""The largest `.github/evoscale.yml` that is read."""
+
+
 class Document(BaseModel):
     """Crosses a process boundary: immutable, and closed to unknown fields."""
 
@@ -101,10 +105,15 @@ class SnapshotRef(Document):
 
 
 class RepairRequest(Document):
-    """What the engine needs; holds no credential."""
+    """What the engine needs; holds no credential.
+
+    `config` is the content of the default branch's `.github/evoscale.yml`, empty where it has none.
+    None stands for a local checkout, whose own file counts.
+    """
 
     job: RepairJob
     snapshot: SnapshotRef
+    config: str | None = None
 
 
 class Stage(StrEnum):

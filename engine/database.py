@@ -53,6 +53,8 @@ jobs = sa.Table(
     sa.Column("progress", AnyText),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("stopped_by", AnyText),
+    sa.Column("spent_s", sa.Float, nullable=False, default=0.0),
     sa.Column("url", AnyText),
     sa.Column("branch", AnyText, index=True),
     sa.Column("lease_owner", sa.String(128)),

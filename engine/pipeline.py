@@ -66,7 +66,8 @@ class Engine:
     """What a search needs besides its request.
 
     `hand_out(job_id, iteration, sample)` has a candidate tested by somebody; `stopped()` says that
-    the work is not wanted any more.
+    the work is not wanted any more; `spent_s` is what earlier starts of this job have used of its
+    time.
     """
 
     model: Model
@@ -82,6 +83,7 @@ class Engine:
     max_wall_clock_s: float = 3600.0
     test_command: tuple[str, ...] | None = None
     greedy_first: bool = False
+    spent_s: float = 0.0
 
 
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
@@ -105,10 +107,10 @@ class _Job:
         self.job = request.job
         self.engine = engine
         self.checkout = checkout
-        config = repo_config.read(checkout)
+        config = _config(request, checkout)
         self.test_command = engine.test_command or config.test_argv
         self.budget: Budget = repo_config.capped(self.job.budget, config, engine.max_wall_clock_s)
-        self.began = time.monotonic()
+        self.began = time.monotonic() - engine.spent_s
         self.distrusted: list[str] = []
 
     def run(self) -> RepairOutcome:
@@ -351,6 +353,13 @@ UNJUDGED = (
     "tell a fix from a guess. Add an example to the issue, as typed at a Python prompt "
     "(`>>> call()` and the expected value below), or push a failing test, and ask again"
 )
+
+
+def _config(request: RepairRequest, checkout: Path) -> repo_config.RepoConfig:
+    """What the repository's owners set: a branch that anybody else may write is not asked."""
+    if request.config is None:
+        return repo_config.read(checkout)
+    return repo_config.parse(request.config)
 
 
 def _with_failures(issue: Issue, baseline: Baseline) -> Issue:

@@ -10,11 +10,10 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.contract import Budget
+from engine.contract import MAX_CONFIG_BYTES, Budget
 from engine.errors import BadInputError
 
 PATH = Path(".github") / "evoscale.yml"
-MAX_BYTES = 16_384
 
 
 class RepoConfig(BaseModel):
@@ -50,10 +49,19 @@ def read(checkout: Path) -> RepoConfig:
     path = checkout / PATH
     if path.is_symlink() or not path.is_file():
         return RepoConfig()
-    if path.stat().st_size > MAX_BYTES:
-        raise BadInputError(f"{PATH} is larger than {MAX_BYTES} bytes; keep it short")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise BadInputError(f"{PATH} is larger than {MAX_CONFIG_BYTES} bytes; keep it short")
+    return parse(path.read_bytes())
+
+
+def parse(raw: bytes | str) -> RepoConfig:
+    """The settings that the file's content says; the defaults for an empty one.
+
+    Raises:
+        BadInputError: it is no settings file; says which key is wrong.
+    """
     try:
-        content = yaml.safe_load(path.read_bytes()) or {}
+        content = yaml.safe_load(raw) or {}
         config = RepoConfig.model_validate(content)
         _ = config.test_argv
     except ValidationError as error:

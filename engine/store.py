@@ -48,7 +48,10 @@ class CandidateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """One row of jobs, documents parsed. Times are seconds since the epoch."""
+    """One row of jobs, documents parsed. Times are seconds since the epoch.
+
+    `spent_s` counts the seconds that the search has run, over all its starts.
+    """
 
     job: RepairJob
     state: JobState
@@ -57,6 +60,8 @@ class StoredJob:
     progress: Progress | None
     attempts: int
     stop_requested: bool
+    stopped_by: str | None
+    spent_s: float
     url: str | None
     branch: str | None
     created_at: float
@@ -181,9 +186,13 @@ class JobStore:
             .values(progress=progress.model_dump_json(), updated_at=time.time())
         )
 
-    def request_stop(self, job_id: str) -> None:
-        """Ask whoever holds the job to end it; it still gets an outcome."""
-        self._changed(jobs.update().where(jobs.c.job_id == job_id).values(stop_requested=True))
+    def request_stop(self, job_id: str, by: str) -> None:
+        """Ask whoever holds the job to end it; it still gets an outcome. The first asker stays."""
+        self._changed(
+            jobs.update()
+            .where(jobs.c.job_id == job_id, jobs.c.stop_requested.is_(False))
+            .values(stop_requested=True, stopped_by=by, updated_at=time.time())
+        )
 
     def lease(self, job_id: str, owner: str, seconds: float) -> bool:
         """Take the job if nobody holds it, and count the attempt at its present step."""
@@ -195,12 +204,16 @@ class JobStore:
         )
         return self._changed(change)
 
-    def renew(self, job_id: str, owner: str, seconds: float) -> bool:
-        """Keep the lease; False when it was lost to another worker."""
+    def renew(self, job_id: str, owner: str, seconds: float, spent_s: float | None = None) -> bool:
+        """Keep the lease; False when it was lost to another worker.
+
+        `spent_s` is what the search has used of its time, so that who takes it next counts on.
+        """
+        spent = {} if spent_s is None else {"spent_s": spent_s}
         change = (
             jobs.update()
             .where(jobs.c.job_id == job_id, jobs.c.lease_owner == owner)
-            .values(lease_until=time.time() + seconds)
+            .values(lease_until=time.time() + seconds, **spent)
         )
         return self._changed(change)
 
@@ -340,6 +353,8 @@ def _job(row: sa.RowMapping) -> StoredJob:
         progress=Progress.model_validate_json(progress) if progress else None,
         attempts=row["attempts"],
         stop_requested=row["stop_requested"],
+        stopped_by=row["stopped_by"],
+        spent_s=row["spent_s"],
         url=row["url"],
         branch=row["branch"],
         created_at=row["created_at"],

@@ -7,9 +7,10 @@ model server. It reads its settings when loaded, because Celery wants an app obj
 import logging
 import socket
 import threading
+import time
 import uuid
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -81,9 +82,15 @@ def repair(job_id: str) -> None:
             stored = store.get(job_id)
             if stored is None or stored.state is not JobState.READY or stored.request is None:
                 return
-            renew = partial(store.renew, job_id, owner, settings.lease_s)
+            began = time.monotonic() - stored.spent_s
+
+            def renew() -> bool:
+                spent_s = time.monotonic() - began
+                return store.renew(job_id, owner, settings.lease_s, spent_s)
+
             with kept(renew, settings.lease_s) as lost:
                 outcome = _outcome(stored, stored.request, lost)
+            renew()
             if outcome is not None:
                 store.finish(job_id, outcome)
                 logger.info("job ended: %s", outcome.status)
@@ -98,16 +105,16 @@ def _outcome(
     """The job's outcome; None when the lease was lost or a later attempt may find out."""
     if stored.attempts > settings.max_attempts:
         return Failed(reason=f"given up after {settings.max_attempts} starts", retryable=True)
-    outcome = _tried(request, lost)
+    outcome = _tried(stored, request, lost)
     last = stored.attempts >= settings.max_attempts
     if isinstance(outcome, Failed) and outcome.retryable and not last:
         return None
     return None if lost.is_set() else outcome
 
 
-def _tried(request: RepairRequest, lost: threading.Event) -> RepairOutcome:
+def _tried(stored: StoredJob, request: RepairRequest, lost: threading.Event) -> RepairOutcome:
     try:
-        return repair_job(request, _engine(request.job.job_id, lost))
+        return repair_job(request, _engine(stored, lost))
     except (EngineError, SandboxError) as error:
         logger.warning("the job could not be worked: %s", error)
         return Failed(reason=str(error), retryable=error.retryable)
@@ -122,8 +129,8 @@ def _tried(request: RepairRequest, lost: threading.Event) -> RepairOutcome:
         return Failed(reason=reason, retryable=True)
 
 
-def _engine(job_id: str, lost: threading.Event) -> Engine:
-    store = _store()
+def _engine(begun: StoredJob, lost: threading.Event) -> Engine:
+    store, job_id = _store(), begun.job.job_id
 
     def stopped() -> bool:
         stored = store.get(job_id)
@@ -145,6 +152,7 @@ def _engine(job_id: str, lost: threading.Event) -> Engine:
         seed=settings.seed,
         max_wall_clock_s=settings.max_wall_clock_s,
         greedy_first=settings.greedy_first,
+        spent_s=begun.spent_s,
     )
 
 

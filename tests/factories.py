@@ -137,6 +137,8 @@ def make_stored(**changed: object) -> StoredJob:
         "progress": None,
         "attempts": 0,
         "stop_requested": False,
+        "stopped_by": None,
+        "spent_s": 0.0,
         "url": None,
         "branch": None,
         "created_at": 1_800_000_000.0,

@@ -41,6 +41,8 @@ def status_comment(status: Status) -> str:
     final = stored.state is JobState.DONE
     head = [status_marker(job.issue.number)] + ([final_marker(job.job_id)] if final else [])
     body = _final(status) if final else _running(stored)
+    if final and stored.stopped_by:
+        body = (body[0], _stopper(stored).strip(), *body[1:])
     parts = ["\n".join(head), *body, _footer(status)]
     return cut("\n\n".join(part for part in parts if part))
 
@@ -76,8 +78,14 @@ def _running(stored: StoredJob) -> tuple[str, ...]:
     stage = _stage(stored)
     line = " \u00b7 ".join(f"**{name}**" if name == stage else name for name in STAGES)
     if stored.stop_requested:
-        return ("### EvoScale: stopping", "The search ends after what is running now.")
+        asked = "The search ends after what is running now."
+        return ("### EvoScale: stopping", f"{_stopper(stored)}{asked}")
     return (f"### EvoScale: {stage}", line, _news(stored))
+
+
+def _stopper(stored: StoredJob) -> str:
+    """Who ended the search, where somebody did."""
+    return f"Stopped by {code(stored.stopped_by)}. " if stored.stopped_by else ""
 
 
 def _stage(stored: StoredJob) -> str:

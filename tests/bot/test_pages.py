@@ -108,7 +108,7 @@ def test_a_running_job_looks_again_by_itself(web: TestClient, store: JobStore) -
         page = web.get(f"/jobs/{job.job_id}").text
         assert 'http-equiv="refresh"' in page
         assert stage.value.replace("_", " ") in page
-    store.request_stop(job.job_id)
+    store.request_stop(job.job_id, "ann")
     assert "stopping" in web.get(f"/jobs/{job.job_id}").text
 
 

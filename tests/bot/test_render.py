@@ -60,7 +60,7 @@ STATUSES = {
         ),
         page_url=PAGE,
     ),
-    "stopping": Status(make_stored(state=JobState.READY, stop_requested=True)),
+    "stopping": Status(make_stored(state=JobState.READY, stop_requested=True, stopped_by="bob")),
     "publishing": Status(make_stored(state=JobState.FINISHED, outcome=make_patched())),
     "resolved": Status(done(outcome=make_patched(), url=PULL), page_url=PAGE),
     "unproven": Status(done(outcome=make_patched(evidence=UNPROVEN), url=PULL)),
@@ -80,7 +80,12 @@ STATUSES = {
         )
     ),
     "stopped": Status(
-        done(outcome=NoPatch(reason="Stopped by ann."), stop_requested=True), page_url=PAGE
+        done(
+            outcome=NoPatch(reason="The search was ended before it found anything."),
+            stop_requested=True,
+            stopped_by="bob",
+        ),
+        page_url=PAGE,
     ),
     "failed": Status(
         done(

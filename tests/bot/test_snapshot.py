@@ -6,8 +6,9 @@ from bot import git, settings, snapshot
 from bot.errors import GitFailedError
 from bot.fakehub.git_repository import SYMLINK, File
 from engine import snapshot as storage
-from engine.contract import Failed
+from engine.contract import Failed, NoPatch
 from engine.errors import SnapshotInvalidError
+from engine.queue import PUBLISH
 from engine.store import JobState
 from tests.bot.stage import Stage
 
@@ -140,6 +141,59 @@ def test_other_transports_than_http_are_off(stage: Stage, url: str) -> None:
     there = git.Remote(url, remote(stage).token, settings.child_environment())
     with git.workspace(there) as workspace, pytest.raises(GitFailedError):
         workspace.tip("main")
+
+
+CONFIG = ".github/evoscale.yml"
+
+
+def test_the_settings_come_from_the_default_branch(stage: Stage) -> None:
+    stage.driver.push(stage.repository, "main", {CONFIG: "minutes: 3\n"}, as_user=stage.owner)
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    request = stage.latest(number).request
+    assert request
+    assert request.config == "minutes: 3\n"
+
+
+def test_a_pull_requests_branch_does_not_say_how_its_tests_run(stage: Stage) -> None:
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    branch = stage.latest(number).branch
+    assert branch
+    hostile = {CONFIG: "test_command: sh -c 'exit 0'\n", "calc/new.py": "x = 1\n"}
+    stage.driver.push(stage.repository, branch, hostile, as_user=stage.owner)
+    [pull] = stage.driver.pulls(stage.repository)
+    at = int(str(pull["number"]))
+    stage.repair = lambda _request: None
+    stage.driver.review(stage.repository, at, "REQUEST_CHANGES", "More.", as_user=stage.owner)
+    stage.settle()
+    request = stage.latest(number).request
+    assert request
+    assert request.snapshot.base_branch == branch
+    assert request.config == ""
+    stage.driver.push(stage.repository, "main", {CONFIG: "minutes: 2\n"}, as_user=stage.owner)
+    stage.driver.review(stage.repository, at, "REQUEST_CHANGES", "Again.", as_user=stage.owner)
+    stage.desk.store.finish(request.job.job_id, NoPatch(reason="Ended."))
+    stage.woken.append((PUBLISH, request.job.job_id))
+    stage.settle()
+    stage.run_out_leases()
+    stage.settle()
+    later = stage.latest(number).request
+    assert later
+    assert (later.job.generation, later.config) == (3, "minutes: 2\n")
+
+
+@pytest.mark.parametrize("content", [File(b"/etc/passwd", SYMLINK), "# long\n" * 9000])
+def test_a_settings_file_that_is_none_counts_as_none(stage: Stage, content: File | str) -> None:
+    stage.driver.push(stage.repository, "main", {CONFIG: content}, as_user=stage.owner)
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    request = stage.latest(number).request
+    assert request
+    assert request.config == ""
 
 
 def test_a_reason_is_a_sentence() -> None:

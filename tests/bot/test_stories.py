@@ -4,7 +4,7 @@ import pytest
 
 from bot.inbox import DeliveryState
 from engine.contract import Failed, NoPatch, Patched, RepairRequest, TriggerKind
-from engine.queue import REPAIR
+from engine.queue import PUBLISH, REPAIR
 from engine.store import JobState
 from tests.bot.stage import FILES, Stage, finds_nothing
 from tests.factories import make_delivery, make_evidence, make_patched
@@ -190,7 +190,7 @@ def test_stop_ends_a_running_search_and_the_comment_says_so(stage: Stage) -> Non
     assert stage.latest(number).state is JobState.READY
     stage.command(number, "/evoscale stop")
     stage.settle()
-    assert f"Stopped by {stage.owner}" in stage.status(number)
+    assert f"Stopped by `{stage.owner}`." in stage.status(number)
     assert stage.latest(number).state is JobState.DONE
 
 
@@ -206,10 +206,30 @@ def test_stop_leaves_the_end_to_the_engine_that_holds_the_job(stage: Stage) -> N
     assert stage.latest(number).state is JobState.READY
     assert stage.latest(number).stop_requested
     assert "stopping" in stage.status(number)
+    assert f"Stopped by `{stage.owner}`." in stage.status(number)
     stage.desk.store.release(job_id, "engine")
     stage.woken.append((REPAIR, job_id))
     stage.settle()
     assert stage.latest(number).outcome == NoPatch(reason="Stopped.")
+    assert f"Stopped by `{stage.owner}`." in stage.status(number)
+
+
+def test_a_patch_that_was_there_when_somebody_stopped_says_who(stage: Stage) -> None:
+    stage.repair = lambda _request: None
+    number = stage.open_issue()
+    stage.label(number)
+    stage.settle()
+    job_id = stage.latest(number).job.job_id
+    assert stage.desk.store.lease(job_id, "engine", 60)
+    stage.command(number, "/evoscale stop")
+    stage.settle()
+    stage.desk.store.finish(job_id, make_patched())
+    stage.desk.store.release(job_id, "engine")
+    stage.woken.append((PUBLISH, job_id))
+    stage.settle()
+    status = stage.status(number)
+    assert str(only_pull(stage)["html_url"]) in status
+    assert f"Stopped by `{stage.owner}`." in status
 
 
 def test_status_brings_the_comment_up_to_date_after_somebody_deleted_it(stage: Stage) -> None:

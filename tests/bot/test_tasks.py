@@ -55,11 +55,12 @@ def test_a_lease_is_given_back_after_the_step(stage: Stage) -> None:
 
 def test_a_job_stopped_before_its_snapshot_ends_there(stage: Stage) -> None:
     number, job_id = start(stage)
-    stage.desk.store.request_stop(job_id)
+    stage.desk.store.request_stop(job_id, "zoe")
     stage.woken.append((SNAPSHOT, job_id))
     stage.settle()
     assert isinstance(stage.latest(number).outcome, NoPatch)
     assert "Stopped before the search began." in stage.status(number)
+    assert "Stopped by `zoe`." in stage.status(number)
 
 
 def test_a_fault_of_ours_in_the_snapshot_ends_with_a_comment(

@@ -145,10 +145,22 @@ def test_the_first_checkpoint_stays(store):
 def test_progress_and_stop_requests_are_kept(store):
     store.add(job(), "k")
     store.report(Progress(job_id="j1", stage=Stage.SEARCH, iteration=2))
-    store.request_stop("j1")
+    store.request_stop("j1", "ada")
+    store.request_stop("j1", "bob")
     stored = store.get("j1")
     assert stored.progress.iteration == 2
     assert stored.stop_requested
+    assert stored.stopped_by == "ada"
+
+
+def test_the_time_that_was_spent_outlives_the_worker_that_spent_it(store):
+    store.add(job(), "k")
+    assert store.lease("j1", "one", 60)
+    assert store.renew("j1", "one", 60, 12.5)
+    assert store.get("j1").spent_s == 12.5
+    assert store.renew("j1", "one", 60)
+    assert not store.renew("j1", "two", 60, 99.0)
+    assert store.get("j1").spent_s == 12.5
 
 
 def test_the_newest_job_of_an_issue_is_the_latest(store):
