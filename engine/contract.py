@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 MAX_CONFIG_BYTES = 16_384
 """The largest `.github/evoscale.yml` that is read."""
 
