@@ -23,8 +23,8 @@ from engine.errors import EngineError
 from engine.models.base import Prompt, Sampling
 from engine.settings import EngineSettings
 from engine.store import connect
-from sandbox.backends import open_sandbox
 from sandbox.errors import SandboxError
+from sandbox.guarantees import open_checked, required
 from sandbox.images import bare
 from sandbox.settings import SandboxSettings
 
@@ -112,18 +112,20 @@ def _disk() -> Check:
 def _sandbox() -> Check:
     settings = SandboxSettings()
     try:
-        sandbox = open_sandbox(settings.kind, settings)
+        sandbox = open_checked(settings)
         with sandbox.open(bare(sandbox), settings.limits()) as box:
             result = box.exec(["python3", "-c", "print('ok')"])
     except SandboxError as error:
         advice = "install Docker or bubblewrap (Debian: apt-get install bubblewrap)"
         return Check("sandbox", State.BAD, str(error), advice)
     if result.exit_code != 0 or b"ok" not in result.output:
-        return Check("sandbox", State.BAD, "a box ran nothing", "run python -m sandbox.conformance")
+        return Check("sandbox", State.BAD, "a box ran nothing", "run evoscale sandbox check")
+    held = ", ".join(sorted(required(settings)))
     if sandbox.isolation.startswith("bubblewrap"):
         advice = "enough to try; for strangers' repositories install Docker (docs/security.md)"
-        return Check("sandbox", State.WARNING, sandbox.isolation, advice)
-    return Check("sandbox", State.GOOD, sandbox.isolation)
+        found = f"{sandbox.isolation}: {held} hold; files are only watched"
+        return Check("sandbox", State.WARNING, found, advice)
+    return Check("sandbox", State.GOOD, f"{sandbox.isolation}: {held} hold")
 
 
 def _model() -> Check:

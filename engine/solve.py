@@ -33,8 +33,8 @@ from engine.pipeline import BASELINE, Engine, repair
 from engine.settings import EngineSettings
 from engine.store import JobStore, connect, migrate
 from engine.testspec import Baseline
-from sandbox.backends import open_sandbox
 from sandbox.contract import Sandbox
+from sandbox.guarantees import open_checked
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def solve(
     issue = read_issue(options.issue)
     if not options.repo.is_dir():
         raise BadInputError(f"{options.repo} is no folder; name a checkout with --repo")
-    sandbox = open_sandbox(sandbox_settings.kind, sandbox_settings)
+    sandbox = open_checked(sandbox_settings)
     model = models.load(settings)
     with TemporaryDirectory(prefix="evoscale-solve-") as folder:
         root = Path(folder)

@@ -31,9 +31,9 @@ from engine.queue import EVALUATE, PROGRESS, PUBLISH, REPAIR, make_app, wake
 from engine.settings import EngineSettings
 from engine.store import JobState, JobStore, StoredJob, connect
 from engine.testspec import Baseline
-from sandbox.backends import open_sandbox
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
+from sandbox.guarantees import open_checked
 from sandbox.images import prepare
 from sandbox.settings import SandboxSettings
 
@@ -64,7 +64,7 @@ def close_model(**_: object) -> None:
 @cache
 def _sandbox() -> Sandbox:
     sandbox_settings = SandboxSettings()
-    sandbox = open_sandbox(sandbox_settings.kind, sandbox_settings)
+    sandbox = open_checked(sandbox_settings)
     left = sandbox.reap()
     if left:
         logger.info("%d boxes of dead workers were removed", left)

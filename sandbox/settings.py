@@ -2,14 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sandbox.contract import Limits
 
 MIB = 1024**2
+ALWAYS = ("network", "memory", "pids")
+"""What must hold on every machine, or no foreign code runs there."""
+Promise = Literal[
+    "network", "memory", "pids", "cpus", "disk", "files", "root", "calls", "host", "time", "fresh",
+    "gvisor",
+]  # fmt: skip
 
 
 def default_cache_dir() -> Path:
@@ -35,6 +41,12 @@ class SandboxSettings(BaseSettings):
         default="runc",
         description="The OCI runtime of `docker` and `runc`. `runsc` is gVisor: stronger walls, "
         "two to three times slower; for Docker it must be registered with the engine.",
+    )
+    require: Annotated[tuple[Promise, ...], NoDecode] = Field(
+        default=(),
+        description="What must hold besides network, memory and pids, which always must, or no "
+        "work is done: a list with commas of `cpus`, `disk`, `files`, `root`, `calls`, `host`, "
+        "`time`, `fresh` and `gvisor`.",
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
@@ -74,6 +86,13 @@ class SandboxSettings(BaseSettings):
         gt=0,
         description="Seconds that making one repository's environment may take.",
     )
+
+    @field_validator("require", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(word.strip() for word in value.split(",") if word.strip())
 
     def limits(self) -> Limits:
         """The limits for one box."""

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from bot.cli import inbound, measuring, training
+from bot.cli import inbound, measuring, sandbox, training
 from bot.cli.files import NO_ROOM, check_writable, write_whole
 from engine import logs
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(training.app, name="train")
 app.add_typer(measuring.app, name="bench")
+app.add_typer(sandbox.app, name="sandbox")
 app.command()(inbound.receive)
 app.command()(inbound.replay)
 
@@ -222,6 +223,10 @@ def worker(
         from bot.tasks import app as celery
     else:
         from engine.tasks import app as celery
+        from sandbox.guarantees import open_checked
+        from sandbox.settings import SandboxSettings
+
+        open_checked(SandboxSettings())  # no task is taken where boxes do not hold
     arguments = ["worker", "--pool", "threads", "--concurrency", str(concurrency)]
     arguments += ["--queues", ",".join(queues), "--hostname", f"{role}@%h"]
     celery.worker_main(

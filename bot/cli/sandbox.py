@@ -1,0 +1,71 @@
+"""`evoscale sandbox …`: what this machine's boxes hold, and the room that their images take."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from sandbox.guarantees import Finding
+
+app = typer.Typer(no_args_is_help=True, help="What keeps foreign code in on this machine.")
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+]
+KindOption = Annotated[
+    Literal["auto", "docker", "runc", "bubblewrap"] | None,
+    typer.Option("--sandbox", help="Which back end; the settings' if not given."),
+]
+
+
+@app.command()
+def check(sandbox: KindOption = None, as_json: JsonOption = False) -> None:
+    """Attack boxes on this machine and print what holds.
+
+    Exit code 1 where network, memory or processes, or what EVOSCALE_SANDBOX_REQUIRE adds, do not
+    hold: a worker refuses to run then.
+    """
+    from sandbox.backends import open_sandbox
+    from sandbox.errors import SandboxError
+    from sandbox.guarantees import examine, must_hold
+    from sandbox.settings import SandboxSettings
+
+    settings = SandboxSettings() if sandbox is None else SandboxSettings(kind=sandbox)
+    opened = open_sandbox(settings.kind, settings)
+    err = Console(stderr=True)
+    found: list[Finding] = []
+    for finding in examine(opened):
+        found.append(finding)
+        if not as_json:
+            err.print(f"[dim]{len(found):3} {escape(finding.name)}[/]")
+    refusal = None
+    try:
+        must_hold(opened, settings)
+    except SandboxError as error:
+        refusal = str(error)
+    if as_json:
+        checks = [asdict(finding) for finding in found]
+        whole = {"isolation": opened.isolation, "refused": refusal, "checks": checks}
+        sys.stdout.write(json.dumps(whole) + "\n")
+    else:
+        _show(opened.isolation, found, refusal)
+    unkept = any(not finding.holds and not finding.optional for finding in found)
+    raise typer.Exit(1 if refusal or unkept else 0)
+
+
+def _show(isolation: str, found: "list[Finding]", refusal: str | None) -> None:
+    table = Table("", "promise", "what happened instead", title=isolation)
+    for finding in found:
+        unkept = "[yellow]partial[/]" if finding.optional else "[red]broken[/]"
+        mark = "[green]holds[/]" if finding.holds else unkept
+        table.add_row(mark, escape(finding.name), escape(finding.problem or ""))
+    out = Console()
+    out.print(table)
+    if refusal:
+        out.print(f"[bold red]refused:[/] {escape(refusal)}", soft_wrap=True)

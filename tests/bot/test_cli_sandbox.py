@@ -1,0 +1,43 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bot.cli import app
+from sandbox.conformance import PROBES
+from tests.sandbox.conftest import opened
+
+KEPT = ("the network is closed", "memory is limited", "processes are limited")
+
+
+@pytest.fixture(autouse=True)
+def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ones that must always hold: all of them take their time in `tests/sandbox`."""
+    opened("bubblewrap")
+    for name in [name for name in PROBES if name not in KEPT]:
+        monkeypatch.delitem(PROBES, name)
+
+
+def test_check_says_what_holds_here() -> None:
+    ran = CliRunner().invoke(app, ["sandbox", "check", "--sandbox", "bubblewrap", "--json"])
+    assert ran.exit_code == 0
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert told["isolation"] == "bubblewrap"
+    assert told["refused"] is None
+    assert {check["name"] for check in told["checks"]} == {*KEPT, "boxes are fresh"}
+
+
+def test_check_ends_with_1_where_the_network_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROBES, KEPT[0], lambda _: "reached 169.254.169.254")
+    ran = CliRunner().invoke(app, ["sandbox", "check", "--sandbox", "bubblewrap"])
+    assert ran.exit_code == 1
+    assert "broken" in ran.stdout
+
+
+def test_check_ends_with_1_where_what_the_operator_demands_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EVOSCALE_SANDBOX_REQUIRE", "gvisor")
+    ran = CliRunner().invoke(app, ["sandbox", "check", "--sandbox", "bubblewrap"])
+    assert ran.exit_code == 1
+    assert "refused" in ran.stdout

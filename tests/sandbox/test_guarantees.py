@@ -1,0 +1,118 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from sandbox.conformance import OPTIONAL, PROBES, checks
+from sandbox.contract import Sandbox
+from sandbox.errors import SandboxUnavailableError
+from sandbox.guarantees import PROMISES, Memory, examine, must_hold, required
+from sandbox.settings import ALWAYS, SandboxSettings
+from tests.sandbox.conftest import opened, settings
+
+NETWORK, MEMORY = "the network is closed", "memory is limited"
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> SandboxSettings:
+    """Settings under which nothing is remembered yet."""
+    return settings(cache_dir=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bubblewrap() -> Sandbox:
+    return opened("bubblewrap")
+
+
+def test_every_promise_is_made_of_checks_that_exist() -> None:
+    assert {name for names in PROMISES.values() for name in names} <= set(checks())
+    assert set(ALWAYS) <= set(PROMISES)
+
+
+def test_no_back_end_may_lack_what_always_must_hold() -> None:
+    always = {name for word in ALWAYS for name in PROMISES[word]}
+    assert not any(always & optional for optional in OPTIONAL.values())
+
+
+def test_what_must_hold_is_asked_once_and_then_remembered(
+    bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    must_hold(bubblewrap, one)
+    remembered = Memory(one, bubblewrap.isolation).held()
+    assert {NETWORK, MEMORY, "processes are limited"} == remembered
+    monkeypatch.setitem(PROBES, NETWORK, lambda _: "asked again")  # type: ignore[misc]
+    must_hold(bubblewrap, one)
+
+
+@pytest.mark.parametrize("name", [NETWORK, MEMORY, "processes are limited"])
+def test_a_machine_that_does_not_hold_it_is_refused_every_time(
+    name: str, bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROBES, name, lambda _: "it got out")  # type: ignore[misc]
+    for _ in range(2):
+        with pytest.raises(SandboxUnavailableError, match=r"it got out.*evoscale sandbox check"):
+            must_hold(bubblewrap, one)
+
+
+def test_what_the_operator_demands_is_asked_as_well(
+    bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]
+    must_hold(bubblewrap, one)
+    with pytest.raises(SandboxUnavailableError, match="no limit"):
+        must_hold(bubblewrap, one.model_copy(update={"require": ("cpus",)}))
+
+
+def test_what_is_only_watched_is_refused_where_it_is_demanded(
+    bubblewrap: Sandbox, one: SandboxSettings
+) -> None:
+    with pytest.raises(SandboxUnavailableError, match="only watched"):
+        must_hold(bubblewrap, one.model_copy(update={"require": ("files",)}))
+
+
+def test_gvisor_can_be_demanded(bubblewrap: Sandbox, one: SandboxSettings) -> None:
+    with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_RUNTIME=runsc"):
+        must_hold(bubblewrap, one.model_copy(update={"require": ("gvisor",)}))
+
+
+def test_the_operator_writes_words_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVOSCALE_SANDBOX_REQUIRE", "cpus, disk")
+    assert required(SandboxSettings()) == {*ALWAYS, "cpus", "disk"}
+    monkeypatch.setenv("EVOSCALE_SANDBOX_REQUIRE", "nonsense")
+    with pytest.raises(ValidationError):
+        SandboxSettings()
+
+
+def test_another_boot_another_day_and_a_broken_file_are_asked_again(
+    one: SandboxSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = Memory(one, "bubblewrap")
+    memory.add(NETWORK)
+    assert Memory(one, "bubblewrap").held() == {NETWORK}
+    assert Memory(one, "docker/runc").held() == frozenset()
+    (file,) = (tmp_path / "guarantees").iterdir()
+    os.utime(file, (0, 0))
+    assert memory.held() == frozenset()
+    file.write_text("{")
+    assert memory.held() == frozenset()
+    file.write_text(f'["{NETWORK}"]')
+    other_boot = tmp_path / "boot"
+    other_boot.write_text("another")
+    monkeypatch.setattr("sandbox.guarantees.BOOT", other_boot)
+    assert Memory(one, "bubblewrap").held() == frozenset()
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    memory = Memory(settings(cache_dir=tmp_path / "file"), "bubblewrap")
+    with pytest.raises(SandboxUnavailableError, match="EVOSCALE_SANDBOX_CACHE_DIR"):
+        memory.add(NETWORK)
+
+
+def test_a_finding_says_whether_its_lack_is_known(
+    bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]
+    (found,) = examine(bubblewrap, ["processors are limited"])
+    assert (found.holds, found.optional, found.problem) == (False, True, "no limit")
