@@ -16,7 +16,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sandbox.contract import REPO, ExecResult, Limits
-from sandbox.errors import SandboxUnavailableError
+from sandbox.errors import ImageBuildError, SandboxUnavailableError
 
 GRACE_S = 10.0  # what the warden gets to end a command and answer, beyond the command's own time
 OPEN_S = 60.0  # from start to the warden's first word; includes copying the repository
@@ -29,6 +29,7 @@ FILE_BYTES = 2 * 1024**3
 BUILD_MEMORY_BYTES = 4 * 1024**3
 BUILD_PIDS = 512
 BUILD_RESERVE_BYTES = 1024**3  # a build ends when the disk has no more than this left
+RESERVE_REACHED = b"less disk space is left than is kept in reserve"  # the warden's words
 WRITABLE = (REPO, "/tmp")  # noqa: S108  # inside the box
 BOX_UID = 10001
 BOX_PATH = "/opt/env/bin:/opt/project/bin:/usr/local/bin:/usr/bin:/bin"
@@ -81,6 +82,22 @@ class Blame(Enum):
     BOX = "box"
 
 
+def must_have_built(isolation: str, script: Sequence[str], result: ExecResult) -> None:
+    """Raise unless a build's script ended well, by whose failure it was.
+
+    Raises:
+        ImageBuildError: the script failed.
+        SandboxUnavailableError: this machine's disk is full, which is nobody's repository's fault.
+    """
+    if result.exit_code == 0:
+        return
+    if RESERVE_REACHED in result.output[-500:]:
+        gib = BUILD_RESERVE_BYTES // 1024**3
+        reason = f"less than {gib} GiB of disk is free; make room, or run `evoscale sandbox prune`"
+        raise SandboxUnavailableError(isolation, reason)
+    raise ImageBuildError.of_script(script[0], result.exit_code, result.output)
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What is known when the line to a box broke while a command ran."""
@@ -94,13 +111,15 @@ class Ending:
 def blame(ending: Ending) -> Blame:
     """Say whose failure an ending was.
 
-    A command that ran out of time or memory did it itself. So did one whose box exited while the
-    engine is well: nothing but the code in it, or the kernel on its account, ends a box. A box that
-    is gone together with its engine, or one that stands and does not speak, is our side's failure.
+    A command that ran out of memory did it itself. An engine that does not answer could have
+    stalled the line as well as lost the box, so then nothing is said about the command. While the
+    engine is well, a command that ran out of time did it itself, and so did one whose box exited:
+    nothing but the code in it, or the kernel on its account, ends a box. One that stands and does
+    not speak is our side's failure.
     """
-    if ending.host_gave_up or ending.out_of_memory:
+    if ending.out_of_memory:
         return Blame.COMMAND
-    if ending.engine_answers and ending.box_exited:
+    if ending.engine_answers and (ending.host_gave_up or ending.box_exited):
         return Blame.COMMAND
     return Blame.BOX
 

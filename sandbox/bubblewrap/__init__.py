@@ -21,7 +21,6 @@ from sandbox.cgroups import ControlGroup, control_group
 from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
-from sandbox.errors import ImageBuildError
 from sandbox.pipes import Line, PipeWalls
 from sandbox.session import (
     BUILD_MEMORY_BYTES,
@@ -30,6 +29,7 @@ from sandbox.session import (
     FILE_BYTES,
     OPEN_FILES,
     Session,
+    must_have_built,
     spaces,
     warden_argv,
 )
@@ -127,8 +127,7 @@ class BubblewrapSandbox:
                 limits = Limits(wall, BUILD_MEMORY_BYTES, self._settings.cpus, BUILD_PIDS)
                 with self._started(Plan(trees, limits, BUILD_RESERVE_BYTES)) as session:
                     result = session.exec(script)
-                if result.exit_code != 0:
-                    raise ImageBuildError.of_script(script[0], result.exit_code, result.output)
+                must_have_built(self.isolation, script, result)
 
     def reap(self) -> int:
         """Remove what killed processes left: unfinished images and empty control groups."""

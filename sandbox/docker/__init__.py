@@ -17,7 +17,6 @@ from sandbox.contract import Box, Limits
 from sandbox.docker.base import base_image
 from sandbox.docker.engine import ANSWER_S, Engine
 from sandbox.docker.walls import ContainerWalls
-from sandbox.errors import ImageBuildError
 from sandbox.locks import locked
 from sandbox.owners import LABEL, labels, stale
 from sandbox.seccomp import docker_profile
@@ -29,6 +28,7 @@ from sandbox.session import (
     FILE_BYTES,
     OPEN_FILES,
     Session,
+    must_have_built,
     spaces,
     warden_argv,
 )
@@ -113,8 +113,7 @@ class DockerSandbox:
                     client.put_archive(name, "/", archive)
             with self._session(name, limits) as session:
                 result = session.exec(script)
-                if result.exit_code != 0:
-                    raise ImageBuildError.of_script(script[0], result.exit_code, result.output)
+                must_have_built(self.isolation, script, result)
                 repository, _, tag = self._tag(image).partition(":")
                 with self._engine.asked(long_s) as client:
                     client.commit(name, repository=repository, tag=tag)

@@ -26,6 +26,7 @@ FAILURES = (
 )
 """Everything by which the engine, or the line to it, can fail; each ends in this package."""
 
+OLDEST = "1.41"  # the API of Docker 20.10, the oldest that the boxes were tried on
 MUST_LIMIT = ("MemoryLimit", "PidsLimit", "CpuCfsQuota")
 
 
@@ -34,6 +35,10 @@ def unavailable(isolation: str, error: Exception) -> SandboxUnavailableError:
     reason = (" ".join(str(error).split()) or type(error).__name__)[:500]
     if "Permission denied" in reason or "PermissionError" in reason:
         reason += "; be root or in the group docker"
+    if "no space left on device" in reason.lower():
+        reason += "; make room on the engine's disk, or run `evoscale sandbox prune`"
+    if isinstance(error, docker.errors.ImageNotFound):
+        reason += "; it was removed meanwhile, and the next attempt builds it again"
     return SandboxUnavailableError(isolation, reason)
 
 
@@ -49,8 +54,14 @@ class Engine:
         self.isolation = f"docker/{runtime}"
         self._version = "auto"
         with self.asked() as client:
-            info = client.info()
             self._version = str(client.api_version)
+            if docker.utils.version_lt(self._version, OLDEST):
+                reason = (
+                    f"the engine is too old: it speaks API {self._version}, and {OLDEST} (Docker "
+                    "20.10) or newer is needed; upgrade it"
+                )
+                raise SandboxUnavailableError(self.isolation, reason)
+            info = client.info()
         if runtime not in info.get("Runtimes", {}):
             reason = f"the engine has no runtime {runtime!r}; register it or use runc"
             raise SandboxUnavailableError(self.isolation, reason)

@@ -15,12 +15,18 @@ from uuid import uuid4
 
 from sandbox.contract import Box, Limits
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
-from sandbox.errors import ImageBuildError
 from sandbox.pipes import Line, PipeWalls
 from sandbox.runc.bundle import Plan, configuration
 from sandbox.runc.jail import NAME, Container, bundles, reap
 from sandbox.runc.runtime import find_runtime
-from sandbox.session import BUILD_MEMORY_BYTES, BUILD_PIDS, BUILD_RESERVE_BYTES, Session, spaces
+from sandbox.session import (
+    BUILD_MEMORY_BYTES,
+    BUILD_PIDS,
+    BUILD_RESERVE_BYTES,
+    Session,
+    must_have_built,
+    spaces,
+)
 from sandbox.settings import SandboxSettings
 
 
@@ -77,8 +83,7 @@ class RuncSandbox:
                 plan = replace(plan, writable=frozenset(made), reserve_bytes=BUILD_RESERVE_BYTES)
                 with self._started(plan) as session:
                     result = session.exec(script)
-                if result.exit_code != 0:
-                    raise ImageBuildError.of_script(script[0], result.exit_code, result.output)
+                must_have_built(self.isolation, script, result)
 
     def reap(self) -> int:
         """Remove what killed processes left: containers, control groups, unfinished images."""

@@ -48,8 +48,8 @@ def ended(exit_code: int | None = 0, data: bytes = b"") -> bytes:
 @pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=4)))
 def test_whose_failure_it_was(flags: tuple[bool, bool, bool, bool]) -> None:
     ending = Ending(*flags)
-    own_doing = ending.host_gave_up or ending.out_of_memory
-    if own_doing or (ending.engine_answers and ending.box_exited):
+    ended = ending.engine_answers and (ending.host_gave_up or ending.box_exited)
+    if ending.out_of_memory or ended:
         assert blame(ending) is Blame.COMMAND
     else:
         assert blame(ending) is Blame.BOX
