@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from bot.cli.files import check_writable, write_whole
+
 app = typer.Typer(no_args_is_help=True, help="Measure; every figure in the docs has a command.")
 
 
@@ -79,29 +81,48 @@ def realbugs(
         Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
     out_file: Annotated[
-        Path | None, typer.Option("--out", help="Write the table of docs/results.md here.")
+        Path | None,
+        typer.Option("--out", help="JSON, written after each bug; a run goes on where it ended."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Write the table of docs/results.md here.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
     ] = False,
 ) -> None:
-    """Try every real bug of the list; a hidden check is the verdict."""
+    """Try every real bug of the list; a hidden check is the verdict.
+
+    With --out a run that was interrupted goes on: bugs that stand in the file are not tried again.
+    """
     from bot.cli import real_bugs
     from engine.contract import Budget
     from sandbox.settings import SandboxSettings
 
     err = Console(stderr=True)
 
-    def say(result: real_bugs.Result) -> None:
+    def say(result: real_bugs.Result, results: real_bugs.Results) -> None:
+        if out_file is not None:
+            write_whole(out_file, results.model_dump_json(indent=2) + "\n")
         word = "[green]solved[/]" if result.solved else f"[dim]{result.status}[/]"
         err.print(f"{result.name:32} {word}  {result.candidates} candidates {result.seconds:.0f} s")
 
+    command = (
+        f"evoscale bench realbugs --iterations {iterations} --candidates {candidates} "
+        f"--minutes {minutes:g} --sandbox {sandbox}"
+    )
+    for path in (out_file, table):
+        if path is not None:
+            check_writable(path)
+    known = real_bugs.read_results(out_file, command)
     budget = Budget(
         iterations=iterations, candidates_per_iteration=candidates, wall_clock_s=minutes * 60
     )
-    results = real_bugs.run_all(name or [], budget, SandboxSettings(kind=sandbox), say)
-    command = f"evoscale bench realbugs --iterations {iterations} --candidates {candidates}"
-    if out_file is not None:
-        out_file.write_text(real_bugs.as_markdown(results, command), encoding="utf-8")
+    results = real_bugs.run_all(
+        name or [], budget, SandboxSettings(kind=sandbox), known=known, say=say
+    )
+    if table is not None:
+        write_whole(table, real_bugs.as_markdown(results))
+    err.print(f"{results.solved} of {results.of} solved; to repeat it: {command}", soft_wrap=True)
     if as_json:
-        sys.stdout.write(real_bugs.as_json(results) + "\n")
+        sys.stdout.write(results.model_dump_json() + "\n")

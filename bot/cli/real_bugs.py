@@ -1,16 +1,15 @@
 """`evoscale bench realbugs`: every real bug of the list, judged by a check that no search sees."""
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.demo import cases
 from bot.demo.cases import Case, CaseUnavailableError
-from engine.contract import Budget, Patched, Progress, RepairOutcome
-from engine.errors import EngineError
+from engine.contract import Budget, Document, Patched, Progress, RepairOutcome
+from engine.errors import BadInputError, EngineError
 from engine.settings import EngineSettings
 from engine.solve import SolveOptions, solve
 from sandbox.backends import open_sandbox
@@ -19,6 +18,8 @@ from sandbox.errors import SandboxError
 from sandbox.images import prepare
 from sandbox.runner import run_script
 from sandbox.settings import SandboxSettings
+
+NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,63 @@ class Result:
         return self.status == "resolved" and self.checked
 
 
+class Results(Document):
+    """What is written down after each bug, and read again where a run goes on.
+
+    `command` repeats it; `of` counts the bugs of this file.
+    """
+
+    solved: int = 0
+    of: int = 0
+    command: str
+    bugs: tuple[Result, ...] = ()
+
+    def plus(self, result: Result) -> "Results":
+        """With one more bug, in the place of what was said of it before."""
+        bugs = (*(each for each in self.bugs if each.name != result.name), result)
+        solved = sum(each.solved for each in bugs)
+        return Results(solved=solved, of=len(bugs), command=self.command, bugs=bugs)
+
+    def has(self, name: str) -> bool:
+        """Whether a bug was tried; one that could not be is tried again."""
+        return any(each.name == name and each.status != NOT_TRIED for each in self.bugs)
+
+
+def read_results(path: Path | None, command: str) -> Results:
+    """What an earlier run left in `path`; nothing where there is no such file.
+
+    Raises:
+        BadInputError: the file is none of ours, or was made by another command.
+    """
+    if path is None or not path.exists():
+        return Results(command=command)
+    try:
+        found = Results.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path} holds no results of real bugs; name another file") from error
+    if found.command != command:
+        raise BadInputError(f"{path} was made by `{found.command}`; repeat that, or name another")
+    return found
+
+
 def run_all(
-    names: Sequence[str], budget: Budget, sandbox: SandboxSettings, say: Callable[[Result], None]
-) -> list[Result]:
-    """Try the named bugs, or all; one that cannot be tried says why and does not stop the rest."""
-    chosen = [case for case in cases.load() if not names or case.name in names]
-    results = []
-    for case in chosen:
-        results.append(_try(case, budget, sandbox))
-        say(results[-1])
+    names: Sequence[str],
+    budget: Budget,
+    sandbox: SandboxSettings,
+    *,
+    known: Results,
+    say: Callable[[Result, Results], None],
+) -> Results:
+    """Try the named bugs, or all, but those that are known; `say` hears of each and of all so far.
+
+    One that cannot be tried says why and does not stop the rest.
+    """
+    results = known
+    for case in cases.load():
+        if (not names or case.name in names) and not known.has(case.name):
+            result = _try(case, budget, sandbox)
+            results = results.plus(result)
+            say(result, results)
     return results
 
 
@@ -99,7 +148,7 @@ def _result(
 ) -> Result:
     evidence = outcome.evidence if isinstance(outcome, Patched) else None
     patch = outcome.patch if isinstance(outcome, Patched) else ""
-    word: str = outcome.status if outcome else "not tried"
+    word: str = outcome.status if outcome else NOT_TRIED
     if evidence is not None:
         word = "resolved" if evidence.resolved else "no_regression"
     return Result(
@@ -117,23 +166,16 @@ def _result(
     )
 
 
-def as_json(results: Sequence[Result]) -> str:
-    """All results as one JSON object."""
-    solved = sum(result.solved for result in results)
-    rows = [asdict(result) for result in results]
-    return json.dumps({"solved": solved, "of": len(results), "bugs": rows})
-
-
-def as_markdown(results: Sequence[Result], command: str) -> str:
+def as_markdown(found: Results) -> str:
     """The table of `docs/results.md`."""
-    solved = sum(result.solved for result in results)
+    results = found.bugs
     lines = [
         "# Real bugs\n",
         "Bugs of published releases that the next release fixed by one changed line, told in our",
         "own words; `bot/demo/cases.toml` pins each release by digest. The model is the embedded",
         "one. The goal of a search is the report's own example and the project's own tests; a",
         "hidden check, which no search sees, is the verdict. Every bug that was tried is listed.\n",
-        f"**{solved} of {len(results)} solved.** The command: `{command}`\n",
+        f"**{found.solved} of {found.of} solved.** The command: `{found.command}`\n",
         "| bug | release | change | outcome | hidden check | their line | candidates | s |",
         "|---|---|---|---|---|---|---|---|",
     ]
