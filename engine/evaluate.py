@@ -14,11 +14,15 @@ from engine.store import CandidateState, JobStore, StoredCandidate
 from engine.testspec import Baseline, reproduction_spec
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
 from sandbox.grading import Grade, grade
+from sandbox.impact import affected
+from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.runner import run_tests
 
 logger = logging.getLogger(__name__)
 
 MAX_FEEDBACK_CHARS = 2_000
+MOST_AFFECTED = 0.5
+"""Where a patch affects a greater share of the suite, the suite is run at once."""
 MOST_AGAIN = 20
 """More tests than this do not all flicker at once."""
 
@@ -28,7 +32,8 @@ class Verdict(Document):
 
     `statuses` holds every reported test; `suite_ran` is false where the failing tests still failed
     and the rest was spared. `tampered` says how it is known that the results are made up; `flaky`
-    are tests that failed once with the patch and passed when they were run again.
+    are tests that failed once with the patch and passed when they were run again; `broke_first` are
+    tests that it affects and broke, for which the rest was spared.
     """
 
     statuses: dict[str, str]
@@ -38,6 +43,7 @@ class Verdict(Document):
     refused: str | None = None
     tampered: str | None = None
     flaky: tuple[str, ...] = ()
+    broke_first: tuple[str, ...] = ()
     feedback: str = ""
     duration_s: float = 0.0
 
@@ -65,11 +71,39 @@ def try_patch(bench: Bench, patch: Patch) -> Verdict:
         reports.append(run_tests(bench.sandbox, spec, patch, bench.limits, tests=(FILE_NAME,)))
         if not _fixes_something(baseline, reports[0]):
             return _verdict(baseline, reports, suite_ran=False)
+    broken = _broken_at_once(bench, patch, reports)
+    if broken:
+        verdict = _verdict(baseline, reports, suite_ran=True)
+        return verdict.model_copy(update={"broke_first": broken})
     suite = run_tests(bench.sandbox, suite_spec(baseline), patch, bench.limits)
     excused = _flickered(bench, patch, suite)
     again = dict.fromkeys(excused, TestStatus.PASSED)
     reports.append(replace(suite, statuses={**suite.statuses, **again}))
     return _verdict(baseline, reports, suite_ran=True).model_copy(update={"flaky": excused})
+
+
+def _broken_at_once(bench: Bench, patch: Patch, reports: list[TestReport]) -> tuple[str, ...]:
+    """The tests that a patch affects and breaks, each time of two; where few enough are affected.
+
+    Their report is added to `reports` if it is the last.
+    """
+    spec = suite_spec(bench.baseline)
+    if bench.baseline.impact is None or check_patch(patch, Exceptions(named=spec.named)):
+        return ()
+    found = affected(bench.baseline.impact, judged(patch, Exceptions(named=spec.named)))
+    chosen = tuple(t for t in spec.pass_to_pass if found is not None and t in found)
+    if not chosen or len(chosen) > MOST_AFFECTED * len(spec.pass_to_pass):
+        return ()
+    broken = chosen
+    for _ in range(2):
+        report = run_tests(bench.sandbox, spec, patch, bench.limits, tests=broken)
+        if not report.ran:
+            return ()  # the whole suite says why
+        broken = tuple(test for test in broken if report.statuses.get(test) not in GOOD)
+        if not broken:
+            return ()
+    reports.append(report)
+    return broken
 
 
 def _flickered(bench: Bench, patch: Patch, report: TestReport) -> tuple[str, ...]:
@@ -147,13 +181,18 @@ def _feedback(baseline: Baseline, reports: list[TestReport]) -> str:
 
 
 def graded(baseline: Baseline, verdict: Verdict) -> Grade:
-    """Grade a verdict against the baseline; tests that were spared count as not passed."""
+    """Grade a verdict against the baseline; tests that were spared count as not passed.
+
+    Except where a test that the patch affects broke: then the rest is taken as unharmed, so that
+    such a patch is told from one that breaks everything. It is a regression in any case.
+    """
+    spared = dict.fromkeys(baseline.pass_to_pass if verdict.broke_first else (), "PASSED")
     report = TestReport(
         applied=verdict.applied and verdict.refused is None,
         timed_out=verdict.timed_out,
         ran=verdict.suite_ran,
         tampered=verdict.tampered,
-        statuses={test: TestStatus(status) for test, status in verdict.statuses.items()},
+        statuses={t: TestStatus(status) for t, status in {**spared, **verdict.statuses}.items()},
     )
     return grade(suite_spec(baseline), report)
 

@@ -7,7 +7,7 @@ flickers, or is red without being the issue's subject, is quarantined by name.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.base_runs import BAD, GOOD, BaseRuns, run_base, stable
@@ -32,6 +32,7 @@ from sandbox.contract import (
     TestStatus,
 )
 from sandbox.images import Environment
+from sandbox.impact import Impact, learn_impact
 from sandbox.policy import named_in
 from sandbox.recipes.python import PYTEST
 from sandbox.runner import run_script, run_tests
@@ -40,6 +41,10 @@ TRIES = 2
 """So often an example has to fail to count as failing."""
 MIN_WALL_CLOCK_S = 60.0
 SLOWER_THAN_BASE = 3.0
+LONG_S = 5.0
+"""A suite this long is worth choosing from: another box costs a good part of a second."""
+SLOWER_NOTED = 4.0
+"""How much noting every call may slow a suite down, before Python 3.12 made it cheap."""
 _INCOMPLETE = re.compile(r"\b(NameError|ModuleNotFoundError|ImportError|SyntaxError)\b")
 
 
@@ -50,7 +55,7 @@ class Baseline(Document):
     ran, per path, `failures` their messages. `quarantined` are the tests that count for nothing:
     the `flaky` ones, and those that were red without being the issue's subject. `churn`,
     `canaries` and `named` are as in `sandbox.contract.TestSpec`; `notes` say what the suite did
-    not bear.
+    not bear. `impact` is there for suites that are long enough to choose from.
     """
 
     image: str
@@ -70,6 +75,7 @@ class Baseline(Document):
     canaries: bool = True
     named: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    impact: Impact | None = None
 
     @property
     def lines_executed(self) -> dict[str, frozenset[int]]:
@@ -127,6 +133,7 @@ def learn(
         canaries=runs.suite.canaries,
         named=tuple(sorted(words)),
         notes=runs.notes,
+        impact=_impact(sandbox, runs, limits),
         before=before,
         source=failing.source,
         reproduction=as_test_file(failing.examples).text if failing.examples else None,
@@ -134,6 +141,14 @@ def learn(
         failures=dict(failing.failures),
         wall_clock_s=max(MIN_WALL_CLOCK_S, SLOWER_THAN_BASE * runs.first.duration_s),
     )
+
+
+def _impact(sandbox: Sandbox, runs: BaseRuns, limits: Limits) -> Impact | None:
+    """Which functions each test enters, where running all tests takes long."""
+    if runs.first.duration_s < LONG_S:
+        return None
+    slowed = replace(limits, wall_clock_s=SLOWER_NOTED * limits.wall_clock_s)
+    return learn_impact(sandbox, runs.suite, slowed)
 
 
 def _from_issue(

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
-from engine.evaluate import Bench, graded, note_for, trial_spec, try_patch
+from engine.evaluate import Bench, graded, note_for, suite_spec, trial_spec, try_patch
 from engine.testspec import Baseline, learn
 from sandbox.backends import open_sandbox
 from sandbox.contract import Box, Limits, Patch, Sandbox
 from sandbox.images import prepare
+from sandbox.impact import learn_impact
 from sandbox.settings import SandboxSettings
 from sandbox.trial import blind_trial
 from tests.engine import projects
@@ -132,3 +134,34 @@ def test_a_file_that_the_issue_names_is_carried_along_and_never_judged(
     named = baseline.model_copy(update={"named": ("pyproject.toml",)})
     verdict = try_patch(Bench(sandbox, named, LIMITS), Patch(FIX + config))
     assert graded(named, verdict).resolved
+
+
+@pytest.fixture
+def choosy(sandbox: Sandbox, tmp_path: Path) -> Baseline:
+    """A baseline of a suite that was long enough to be chosen from."""
+    checkout = projects.receipts(tmp_path / "repo", None)
+    (checkout / "test_all.py").write_text(projects.TESTS)
+    environment = prepare(sandbox, checkout, test_command=None, settings=SETTINGS)
+    found = learn(sandbox, environment, ISSUE, LIMITS)
+    assert isinstance(found, Baseline)
+    assert found.impact is None, "a quick suite is run whole"
+    impact = learn_impact(sandbox, suite_spec(found), LIMITS)
+    return found.model_copy(update={"impact": impact})
+
+
+def test_affected_tests_run_first_and_the_whole_suite_for_those_that_pass_them(
+    sandbox: Sandbox, choosy: Baseline
+) -> None:
+    well = Changing(sandbox, "", set())
+    assert graded(choosy, try_patch(Bench(well, choosy, LIMITS), FIX)).resolved
+    assert well.opened == 3, "the reproduction, what it affects, the suite"
+
+    breaks = Patch(FIX.replace("(100 - percent) / 100\n", "(90 - 0 * percent) / 100\n"))
+    spared = Changing(sandbox, "", set())
+    verdict = try_patch(Bench(spared, choosy, LIMITS), breaks)
+    assert verdict.broke_first == ("test_all.py::test_no_discount",)
+    assert spared.opened == 3, "the reproduction, and what it affects twice"
+    result = graded(choosy, verdict)
+    assert result.broken == verdict.broke_first
+    assert not result.no_regression
+    assert note_for(choosy, verdict) == "fixes 1 of 1, breaks 1"
