@@ -1,12 +1,18 @@
 """vLLM inside the worker: for one machine with one accelerator and no server of its own."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
 
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
 MIN_ROOM_TOKENS = 16
 """A prompt must leave at least this much of the context for a completion."""
+SEEDS = 1024
+"""Seeds of one call: more than it has samples, so that no two calls share one."""
 
 
 class VllmLocal:
@@ -53,23 +59,27 @@ class VllmLocal:
         Raises:
             PromptTooLongError: the prompt leaves no room for a completion.
         """
-        line = self._profile.edit_format is EditFormat.LINE
-        params = self._params(
-            n=sampling.n,
-            temperature=sampling.temperature,
-            max_tokens=sampling.max_tokens,
-            seed=sampling.seed,
-            skip_special_tokens=not line,
-            spaces_between_special_tokens=False,
-        )
         text = self._text(prompt)
         tokens = len(self._llm.get_tokenizer().encode(text))
         if tokens + MIN_ROOM_TOKENS > self._profile.context_tokens:
             raise PromptTooLongError(tokens, self._profile.context_tokens)
-        (result,) = self._llm.generate([text], params, use_tqdm=False)
-        for output in result.outputs:
+        params = [self._one(sampling, sample) for sample in range(sampling.n)]
+        results = self._llm.generate([text] * sampling.n, params, use_tqdm=False)
+        for sample, result in enumerate(results):
+            (output,) = result.outputs
             tokens_in = len(result.prompt_token_ids)
-            yield Completion(output.index, output.text, tokens_in, len(output.token_ids))
+            yield Completion(sample, output.text, tokens_in, len(output.token_ids))
+
+    def _one(self, sampling: Sampling, sample: int) -> "SamplingParams":
+        """One request a sample: vLLM takes no n above 1 at temperature 0, and the cache shares."""
+        return self._params(
+            n=1,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_tokens,
+            seed=sampling.seed * SEEDS + sample,
+            skip_special_tokens=self._profile.edit_format is not EditFormat.LINE,
+            spaces_between_special_tokens=False,
+        )
 
     def _text(self, prompt: Prompt) -> str:
         if self._profile.edit_format is EditFormat.LINE:

@@ -39,9 +39,8 @@ SOURCES = {
 def server() -> Iterator[VllmServer]:
     url = URL.rstrip("/")
     answer = httpx.get(f"{url}/models", timeout=10).raise_for_status()
-    server = VllmServer(Endpoint(url, answer.json()["data"][0]["id"]), LINE)
-    yield server
-    server._client.close()
+    with VllmServer(Endpoint(url, answer.json()["data"][0]["id"]), LINE) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Every back end of the table passes the same checks; vLLM's two in an interpreter with vLLM."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +19,6 @@ from tests.engine.models.conformance import CHECKS, LINE, WEIGHED
 from tests.engine.models.served import served
 from tests.engine.models.tiny import make_tiny
 
-Made = Callable[[str], Model]
 HEADS_FOR_VLLM = 64
 """vLLM's attention on CPU takes heads of 32 numbers and more."""
 
@@ -70,7 +69,7 @@ def in_process(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("check", [*CHECKS, *WEIGHED])
 def test_vllm_inside_the_worker_conforms(in_process: dict[str, str], check: str) -> None:
     assert in_process[check] == ""
@@ -87,7 +86,7 @@ def at_a_server(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[M
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("check", [*CHECKS, *WEIGHED])
 def test_a_real_vllm_server_conforms(at_a_server: Model, check: str) -> None:
     {**CHECKS, **WEIGHED}[check](at_a_server)
