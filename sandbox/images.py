@@ -17,7 +17,7 @@ from pathlib import Path
 from sandbox.archives import special_files
 from sandbox.contract import Limits, Sandbox, TestCommand
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
-from sandbox.recipes import choose
+from sandbox.recipes import RECIPES, choose
 from sandbox.recipes.layers import Layer
 from sandbox.recipes.python import bare_layer
 from sandbox.recipes.wheels import STEP as WHEELS
@@ -67,15 +67,14 @@ def prepare(
     """
     recipe = choose(checkout)
     if recipe is None:
-        raise ImageBuildError(
-            "recipe", "no Python files; only Python repositories are supported so far"
-        )
+        raise ImageBuildError("recipe", f"no manifest of a known language: {', '.join(RECIPES)}")
     with _machine_errors(sandbox):
         dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
-        environment = name("env", dependencies.key)
+        below = _toolchain(sandbox, recipe.toolchain(checkout))
+        environment = name("env", below or "", dependencies.key)
         notes: list[str] = []
         if not sandbox.has_image(environment):
-            environment = _environment(sandbox, environment, dependencies, notes)
+            environment = _environment(sandbox, (environment, below), dependencies, notes)
         image = name("repo", environment, source.key, tree_hash(checkout))
         built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
@@ -86,13 +85,25 @@ def prepare(
     )
 
 
-def _environment(sandbox: Sandbox, image: str, layer: Layer, notes: list[str]) -> str:
+def _toolchain(sandbox: Sandbox, layer: Layer | None) -> str | None:
+    """The image with a language's programs; None where the base image has them."""
+    if layer is None:
+        return None
+    image = name("tools", layer.key)
+    _ensure(sandbox, image, None, layer)
+    return image
+
+
+def _environment(
+    sandbox: Sandbox, named: tuple[str, str | None], layer: Layer, notes: list[str]
+) -> str:
     """Build the image of the dependencies; where none can be had, take the bare one and note it.
 
     The bare image has another name, so the next call tries again.
     """
+    image, below = named
     try:
-        _ensure(sandbox, image, None, layer)
+        _ensure(sandbox, image, below, layer)
     except ImageBuildError as error:
         if error.step != WHEELS:
             raise

@@ -25,7 +25,7 @@ from sandbox.contract import (
 from sandbox.planted import text_of
 from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.protected import NAMES, TEST_NAMES, TEST_PLACES
-from sandbox.recipes.python import REPORT
+from sandbox.recipes.place import REPORT
 from sandbox.reports import NOT_THERE, OK, REPORT_BYTES, Outcomes, read_junit, read_report
 from sandbox.unified_diff import FileChange, parse
 

@@ -77,7 +77,7 @@ def fingerprint() -> str:
     """A short name for this machine's toolchain: changes when Python, libc, the shell or git do."""
     python = interpreter()
     parts = [VERSION, sys.version, str(python.executable)]
-    for path in (python.executable, *(_which(name) for name in ("sh", "git", "cp", "ldd"))):
+    for path in (python.executable, *(which(name) for name in ("sh", "git", "cp", "ldd"))):
         if path is not None:
             status = path.stat()
             parts.append(f"{path} {status.st_size} {status.st_mtime_ns}")
@@ -116,25 +116,26 @@ def collect() -> dict[str, Path]:
     python = interpreter()
     files = dict(_python_files(python))
     for program in PROGRAMS.split():
-        path = _which(program)
+        path = which(program)
         if path is not None:
             files[f"usr/bin/{program}"] = path.resolve()
     for needed in ("sh", "cp"):
         if f"usr/bin/{needed}" not in files:
             raise SandboxUnavailableError("toolchain", f"no {needed!r} on PATH; install coreutils")
     files.update(_git_files())
-    elves = [path for path in files.values() if _is_elf(path)]
-    libraries = _needed_libraries(elves)
+    elves = [path for path in files.values() if is_elf(path)]
+    libraries = needed_libraries(elves)
     home = _libc_directory(libraries)
     libraries += [home / name for name in LIBRARIES if (home / name).exists()]
-    libraries += _needed_libraries([path for path in libraries if _is_elf(path)])
+    libraries += needed_libraries([path for path in libraries if is_elf(path)])
     for path in dict.fromkeys(libraries):
         files.setdefault(_library_place(path, home), path.resolve())
     files.update(_zone_files())
     return files
 
 
-def _which(program: str) -> Path | None:
+def which(program: str) -> Path | None:
+    """A program of the machine's usual places, whatever this process's PATH."""
     found = shutil.which(program, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
     return Path(found) if found else None
 
@@ -184,18 +185,19 @@ def _zone_files() -> Iterator[tuple[str, Path]]:
             yield str(path.relative_to("/")), path.resolve()
 
 
-def _is_elf(path: Path) -> bool:
+def is_elf(path: Path) -> bool:
+    """Whether a file is a program or a library of Linux."""
     with path.open("rb") as file:
         return file.read(4) == b"\x7fELF"
 
 
-def _needed_libraries(elves: Iterable[Path]) -> list[Path]:
+def needed_libraries(elves: Iterable[Path]) -> list[Path]:
     """The shared libraries, and the loader, that programs and libraries of this machine load.
 
     Raises:
         SandboxUnavailableError: ldd is missing or does not answer.
     """
-    ldd = _which("ldd")
+    ldd = which("ldd")
     if ldd is None:
         raise SandboxUnavailableError("toolchain", "no 'ldd' on PATH; install libc-bin")
     try:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.recipes.javascript import JavaScriptRecipe
 from sandbox.recipes.layers import Recipe
 from sandbox.recipes.python import PythonRecipe
 
-RECIPES: Mapping[str, Recipe] = {"python": PythonRecipe()}
+RECIPES: Mapping[str, Recipe] = {
+    "python": PythonRecipe(),
+    "javascript": JavaScriptRecipe(),
+}
 
 
 def choose(checkout: Path) -> Recipe | None:

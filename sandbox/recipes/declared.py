@@ -44,10 +44,10 @@ class Declared:
         )
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, most_bytes: int = FILE_BYTES) -> str:
     """A small regular file's text; empty for anything else."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > FILE_BYTES:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > most_bytes:
             return ""
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

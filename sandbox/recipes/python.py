@@ -11,13 +11,13 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from sandbox.contract import TestCommand
 from sandbox.recipes import wheels
-from sandbox.recipes.layers import Layer
+from sandbox.recipes.layers import Layer, program, script
+from sandbox.recipes.place import REPORT
 from sandbox.recipes.python_project import Project, read_project
 
 logger = logging.getLogger(__name__)
 
 VERSION = "4"  # raise it when what goes into an image changes
-REPORT = "/tmp/evoscale/report.xml"  # noqa: S108  # in the box
 ALWAYS = ("pytest",)
 PYTEST = (
     "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "junit_family=xunit1",
@@ -50,6 +50,9 @@ class PythonRecipe:
             "pytest.ini",
         )
         return any((checkout / name).is_file() for name in named) or any(checkout.rglob("*.py"))
+
+    def toolchain(self, checkout: Path) -> None:
+        """None: every base image has Python."""
 
     def dependencies(self, checkout: Path) -> Layer:
         """A virtual environment of wheels: what the repository declares, and pytest."""
@@ -120,16 +123,6 @@ def bare_layer() -> Layer:
             wheels.download(ALWAYS, place / "wheels")
 
     return Layer(f"{VERSION}\nbare", lay, script("build_env.py"))
-
-
-def script(name: str) -> tuple[str, ...]:
-    """A program of this package as a command for the base image's Python."""
-    return ("python3", "-I", "-S", "-c", program(name))
-
-
-def program(name: str) -> str:
-    """The text of a program that runs in boxes."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def unittest_command(reason: str) -> TestCommand:

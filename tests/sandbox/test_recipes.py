@@ -39,7 +39,6 @@ where = ["python"]
         "pytest-asyncio",
         "pytest-timeout",
         "pytest>=7",
-        "ruff",
         "six>=1",
     )
     assert project.paths == ("python", ".")
@@ -216,7 +215,9 @@ def test_the_owners_command_keeps_its_words() -> None:
     assert asked_for(["python", "-m", "unittest"]).runner == "unittest"
 
 
-def test_only_python_is_chosen_so_far(write_repository: WriteRepository) -> None:
+def test_what_has_no_manifest_and_no_python_has_no_recipe(
+    write_repository: WriteRepository,
+) -> None:
     assert choose(write_repository({"x.js": ""})) is None
     assert isinstance(choose(write_repository({"x.py": ""})), PythonRecipe)
 

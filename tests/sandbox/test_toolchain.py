@@ -41,7 +41,7 @@ def test_the_fingerprint_stays_the_same() -> None:
 
 
 def test_without_ldd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = toolchain._which
-    monkeypatch.setattr(toolchain, "_which", lambda name: None if name == "ldd" else found(name))
+    found = toolchain.which
+    monkeypatch.setattr(toolchain, "which", lambda name: None if name == "ldd" else found(name))
     with pytest.raises(SandboxUnavailableError, match="libc-bin"):
         toolchain.collect()

@@ -1,0 +1,142 @@
+"""JavaScript and TypeScript repositories: npm, yarn or pnpm; vitest, jest, mocha, TAP or node."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sandbox.contract import TestCommand
+from sandbox.errors import ImageBuildError
+from sandbox.recipes import machine, npm_packages
+from sandbox.recipes.layers import Layer, reported, script
+from sandbox.recipes.npm_manifest import Manifest, json_of, read_manifest
+from sandbox.recipes.npm_scripts import Script, choose_script
+from sandbox.recipes.place import REPORT
+
+VERSION = "1"  # raise it when what goes into an image changes
+BIN = "/repo/node_modules/.bin"
+ENVIRONMENT = {"CI": "1", "NO_COLOR": "1", "FORCE_COLOR": "0", "NODE_ENV": "test"}
+BY_FILE: Mapping[str, tuple[str, ...]] = {
+    "vitest": ("vitest", "run", "--reporter=json", f"--outputFile={REPORT}", "--maxWorkers=1",
+               "--minWorkers=1", "--coverage.enabled=false"),
+    "jest": ("jest", "--ci", "-i", "--json", f"--outputFile={REPORT}", "--coverage=false",
+             "--watchAll=false", "--cacheDirectory=/tmp/jest"),
+    "mocha": ("mocha", "--reporter", "json", "--reporter-option", f"output={REPORT}"),
+}  # fmt: skip
+"""Runners whose reports name files, so that some tests can be run by theirs."""
+NODE = ("node", "--test", "--test-reporter=junit", f"--test-reporter-destination={REPORT}")
+BORP = {"borp": ("*.test.js", "test/*.test.js", "test/**/*.test.js"), "node": ()}
+TAP = {"ava": ("--tap",), "tap": ("--reporter=tap",)}
+
+
+class JavaScriptRecipe:
+    """See `sandbox.recipes.layers.Recipe`."""
+
+    def applies(self, checkout: Path) -> bool:
+        """Whether there is a manifest."""
+        return bool(json_of(checkout / "package.json"))
+
+    def toolchain(self, checkout: Path) -> Layer:
+        """This machine's node.
+
+        Raises:
+            ImageBuildError: there is none.
+        """
+        del checkout
+        node = machine.program("node", "install Node.js 20 or newer (Debian: 'nodejs npm')")
+        return machine.layer(
+            machine.Toolchain(
+                "node",
+                launchers={"node": "node/node"},
+                files={"node/node": node},
+                proof=("/opt/env/bin/node", "--version"),
+            )
+        )
+
+    def dependencies(self, checkout: Path) -> Layer:
+        """`node_modules`, as the manifest and a lock file say."""
+        manifest = read_manifest(checkout)
+        key = json.dumps([VERSION, sorted(manifest.wanted.items()), manifest.lock])
+
+        def lay(target: Path) -> None:
+            place = target / "opt/project"
+            dropped = npm_packages.download(manifest.wanted, manifest.lock, place)
+            (place / "node_modules").mkdir(exist_ok=True)
+            if dropped:
+                note = f"npm does not have {', '.join(dropped)}"
+                (place / "notes").write_text(note, encoding="utf-8")
+
+        return Layer(key, lay, ("true",))
+
+    def source(self, checkout: Path) -> Layer:
+        """The repository, with its packages where node looks for them."""
+        laid = (checkout / "node_modules").exists()
+
+        def lay(target: Path) -> None:
+            if not laid:
+                (target / "opt/repo/node_modules").symlink_to("/opt/project/node_modules")
+
+        return Layer(f"{VERSION}\n{laid}", lay, script("build_repo.py"))
+
+    def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
+        """What the `test` script comes down to, made to report.
+
+        Raises:
+            ImageBuildError: there is no test script and nothing that looks like tests.
+        """
+        manifest = read_manifest(checkout)
+        if wanted:
+            scripts = {**manifest.scripts, "test": shlex.join(w for w in wanted if w != "{tests}")}
+            found = choose_script(_with_scripts(manifest, scripts), checkout)
+            reason = "the repository's owner set this command"
+            if found is None:
+                return (TestCommand("command", tuple(wanted), reason),)
+            return (command(found, reason),)
+        found = choose_script(manifest, checkout)
+        if found is None:
+            said = manifest.scripts.get("test", "")
+            reason = f"the test script {said!r} starts no runner that is known" if said else (
+                "package.json has no test script and no known test runner"
+            )  # fmt: skip
+            raise ImageBuildError("test command", f"{reason}; set `test_command` in evoscale.yml")
+        return (command(found, found.reason),)
+
+
+def _with_scripts(manifest: Manifest, scripts: Mapping[str, str]) -> Manifest:
+    return Manifest(
+        manifest.name, scripts, manifest.wanted, manifest.lock, manifest.pinned_by, manifest.main,
+        manifest.declared,
+    )  # fmt: skip
+
+
+def command(found: Script, reason: str) -> TestCommand:
+    """A runner's command line with the options that make it report."""
+    argv, order = _runner(found)
+    order |= {
+        "argv": _after_builds(found, argv),
+        "env": {**ENVIRONMENT, **dict(found.environment)},
+        "path": [BIN],
+    }
+    return reported(found.runner, order, reason)
+
+
+def _after_builds(found: Script, argv: list[str]) -> list[str]:
+    if not found.builds:
+        return argv
+    steps = " && ".join(shlex.join(words) for words in found.builds)
+    return ["sh", "-c", f'{steps} && exec "$@"', "sh", *argv]
+
+
+def _runner(found: Script) -> tuple[list[str], dict[str, object]]:
+    """The argv and, for the program that runs it, how ids and the report are handled."""
+    own = [word for word in found.arguments if word not in {"run", "{tests}"}]
+    if found.runner in BY_FILE:
+        argv = [*BY_FILE[found.runner], *own]
+        return argv, {"select": "files", "output": "json" if found.runner == "mocha" else ""}
+    order: dict[str, object] = {"select": "none", "all": own, "expand": True}
+    if found.runner == "node":
+        order["all"] = [word for word in own if word != "--test"] or list(BORP[found.program])
+        return list(NODE), order
+    if found.runner == "tap":
+        return [found.program, *TAP.get(found.program, ())], {**order, "output": "tap"}
+    return [found.program], order

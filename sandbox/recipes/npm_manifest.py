@@ -1,0 +1,147 @@
+"""`package.json` and the lock files beside it, read as data and made safe to hand to npm.
+
+Only packages of the registry are asked for: an address, a path or a git reference would make the
+machine fetch from where a repository likes.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sandbox.recipes.declared import table, text_of
+
+NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
+RANGE = re.compile(r"[\w.\s<>=^~|*+-]*")
+ALIAS = re.compile(r"npm:(?:@[\w.~-]+/)?[\w.~-]+(?:@[\w.<>=^~|*+-]+)?")
+GROUPS = ("dependencies", "optionalDependencies", "peerDependencies", "devDependencies")
+NEEDLESS = re.compile(
+    r"(?:@[\w-]+/)?(?:eslint|prettier|husky|lint-staged|standard|xo|tslint|stylelint|commitlint)\b.*"
+    r"|@(?:arethetypeswrong|commitlint|semantic-release|changesets|release-it|size-limit)/.*"
+    r"|np|aud|auto-changelog|safe-publish-latest|npmignore|in-publish|evalmd|semantic-release"
+    r"|release-it|standard-version|typedoc.*|coveralls|codecov|nyc|airtap|browserify|karma.*"
+    r"|publint|jackspeak-cli|size-limit|jsdoc|dox|es-dev-server|playwright.*|puppeteer.*"
+)
+"""Development tools of style, release and browsers: most of a download and nothing of a test."""
+YARN_KEY = re.compile(r'^"?(@?[^@"\s]+)@(?:npm:)?([^",]+)', re.MULTILINE)
+LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml")
+LOCK_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a repository asks of npm. `pinned_by` is the lock file that was read, if any."""
+
+    name: str
+    scripts: Mapping[str, str]
+    wanted: Mapping[str, str]
+    lock: str
+    pinned_by: str
+    main: str
+    declared: frozenset[str]
+
+
+def read_manifest(checkout: Path) -> Manifest:
+    """Read the manifest; what is no registry package is left out."""
+    data = json_of(checkout / "package.json")
+    declared = {name for group in GROUPS for name in table(data, group)}
+    words = " ".join(str(value) for value in table(data, "scripts").values())
+    wanted: dict[str, str] = {}
+    for group in GROUPS:
+        for name, asked in table(data, group).items():
+            needless = group == "devDependencies" and NEEDLESS.fullmatch(name)
+            if NAME.fullmatch(name) and not needless and name not in wanted and allowed(asked):
+                wanted[name] = str(asked)
+    pins, lock, pinned_by = _pins(checkout, wanted)
+    scripts = {
+        str(name): text for name, text in table(data, "scripts").items() if isinstance(text, str)
+    }
+    if "nyc" in declared and "nyc" in words:
+        scripts = {name: text.replace("nyc ", "", 1) for name, text in scripts.items()}
+    return Manifest(
+        name=str(data.get("name", "")),
+        scripts=scripts,
+        wanted={**wanted, **pins},
+        lock=lock,
+        pinned_by=pinned_by,
+        main=str(data.get("main", "")),
+        declared=frozenset(declared),
+    )
+
+
+def allowed(asked: object) -> bool:
+    """Whether a version is a range or an alias of the registry, or a tag of it."""
+    text = asked if isinstance(asked, str) else ":"
+    return bool(RANGE.fullmatch(text) or ALIAS.fullmatch(text))
+
+
+def json_of(path: Path) -> Mapping[str, object]:
+    """A JSON object; empty where a file is none."""
+    return _object(text_of(path))
+
+
+def _object(text: str) -> Mapping[str, object]:
+    try:
+        return table(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _pins(checkout: Path, wanted: Mapping[str, str]) -> tuple[dict[str, str], str, str]:
+    """Exact versions of direct dependencies, npm's own lock made safe, and whose lock it was."""
+    for name in LOCKS:
+        path = checkout / name
+        text = text_of(path, LOCK_BYTES)
+        if not text:
+            continue
+        if name.endswith(".json"):
+            lock = _safe_lock(_object(text))
+            return {}, lock, name if lock else ""
+        pins = _yarn_pins(text, wanted) if name == "yarn.lock" else _pnpm_pins(text, wanted)
+        return pins, "", name if pins else ""
+    return {}, "", ""
+
+
+def _safe_lock(lock: Mapping[str, object]) -> str:
+    """Npm's lock without addresses: npm then asks its registry and checks the integrity."""
+    packages = table(lock, "packages")
+    kept: dict[str, object] = {}
+    for place, entry in packages.items():
+        found = dict(table(entry))
+        resolved = str(found.pop("resolved", "https:"))
+        if place and not found.get("link") and resolved.startswith("https:"):
+            kept[place] = {k: v for k, v in found.items() if k != "hasInstallScript"}
+    if not kept or any(not place.startswith("node_modules/") for place in kept):
+        return ""
+    return json.dumps({"lockfileVersion": 3, "requires": True, "packages": kept}, sort_keys=True)
+
+
+def _yarn_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    pins: dict[str, str] = {}
+    for block in re.split(r"\n(?=\S)", text):
+        head, _, body = block.partition(":\n")
+        version = re.search(r'^\s+version:?\s+"?([\w.+-]+)"?\s*$', body, re.MULTILINE)
+        for key in head.split(", ") if version else ():
+            match = YARN_KEY.match(key.strip())
+            if match and version and wanted.get(match[1]) == match[2].strip():
+                pins[match[1]] = version[1]
+    return pins
+
+
+def _pnpm_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    try:
+        lock = table(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    root = table(lock, "importers", ".") or lock
+    pins: dict[str, str] = {}
+    for group in GROUPS:
+        for name, found in table(root, group).items():
+            version = str(found.get("version", "")) if isinstance(found, Mapping) else str(found)
+            version = version.split("(")[0].split("_")[0]
+            if name in wanted and re.fullmatch(r"\d[\w.+-]*", version):
+                pins[name] = version
+    return pins

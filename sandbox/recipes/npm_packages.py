@@ -1,0 +1,104 @@
+"""Gets npm packages: data files from the registry npm is configured for. Nothing of them runs here.
+
+npm sees a folder of ours with a manifest of ours; the repository's own `.npmrc`, scripts and
+workspaces never reach it, and no package's scripts are run.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.errors import ImageBuildError
+from sandbox.toolchain import which
+
+logger = logging.getLogger(__name__)
+
+STEP = "packages"
+DOWNLOAD_S = 300.0
+TRIES = 6
+MOST_BYTES = 1536 * 1024**2
+MOST_FILES = 150_000
+MISSING = re.compile(
+    r"(?:No matching version found for|404[^\n]*'|notsup[^\n]*for|Unsupported[^\n]*for) ?"
+    r"((?:@[\w.~-]+/)?[\w.~-]+)@"
+)
+NO_REGISTRY = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ECONNRESET")
+OPTIONS = (
+    "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
+    "--legacy-peer-deps", "--include=dev", "--include=optional", "--no-save",
+    "--engine-strict=false", "--loglevel=error", "--fetch-retries=2", "--install-links=false",
+)  # fmt: skip
+
+
+def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
+    """Lay `node_modules` below a directory; gives the direct dependencies that cannot be had.
+
+    Raises:
+        ImageBuildError: no npm, no registry that answers, too much, or not in time; says which.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    asked = dict(wanted)
+    dropped: list[str] = []
+    deadline = time.monotonic() + DOWNLOAD_S
+    for _ in range(TRIES):
+        if not asked:
+            break
+        said = _npm(asked, lock, place, deadline)
+        if said is None:
+            break
+        missing = {name for name in MISSING.findall(said) if name in asked}
+        if not missing:
+            raise ImageBuildError(STEP, _reason(said), said[-4000:])
+        dropped += sorted(missing)
+        asked = {name: text for name, text in asked.items() if name not in missing}
+    _check_size(place)
+    for name in ("package.json", "package-lock.json"):
+        (place / name).unlink(missing_ok=True)
+    return tuple(dropped)
+
+
+def _npm(asked: Mapping[str, str], lock: str, place: Path, deadline: float) -> str | None:
+    """One installation; what npm said where it failed, else None."""
+    npm = which("npm")
+    if npm is None:
+        raise ImageBuildError(STEP, "this machine has no 'npm'; install it (Debian: 'npm')")
+    manifest = {"name": "environment", "version": "0.0.0", "private": True, "dependencies": asked}
+    (place / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+    if lock:
+        (place / "package-lock.json").write_text(lock, encoding="utf-8")
+    left = deadline - time.monotonic()
+    try:
+        done = subprocess.run(
+            [str(npm), *OPTIONS], cwd=place, capture_output=True, text=True, errors="replace",
+            timeout=max(left, 1), check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (subprocess.TimeoutExpired, OSError) as error:
+        reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
+        raise ImageBuildError(STEP, reason) from error
+    if done.returncode == 0:
+        return None
+    logger.info("npm: %s", done.stderr.strip()[-500:])
+    return done.stderr
+
+
+def _reason(said: str) -> str:
+    if any(word in said for word in NO_REGISTRY):
+        return "no npm registry answers; check npm's 'registry' and proxy settings"
+    lines = [line for line in said.splitlines() if line.strip()]
+    return f"npm failed: {lines[0][:200] if lines else 'it said nothing'}"
+
+
+def _check_size(place: Path) -> None:
+    total = count = 0
+    for parent, _, names in os.walk(place):
+        for name in names:
+            total += Path(parent, name).lstat().st_size
+            count += 1
+    if total > MOST_BYTES or count > MOST_FILES:
+        reason = f"they are {total // 1024**2} MiB in {count} files, more than a box is given"
+        raise ImageBuildError(STEP, reason)

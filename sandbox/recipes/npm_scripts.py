@@ -1,0 +1,184 @@
+"""Which runner a JavaScript repository's `test` script starts, and how to make it report."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.recipes.npm_manifest import Manifest
+
+RUNNERS = {
+    "vitest": "vitest", "jest": "jest", "mocha": "mocha", "_mocha": "mocha", "tape": "tap",
+    "tap": "tap", "borp": "node", "ava": "tap", "node": "node",
+}  # fmt: skip
+BY_DEPENDENCY = ("vitest", "jest", "mocha", "ava", "tape")
+BUILDERS = frozenset(
+    {"tsc", "rollup", "esbuild", "babel", "tsup", "unbuild", "swc", "webpack", "vite", "mkdir",
+     "cp", "rm", "rimraf", "cpy", "shx", "pegjs", "peggy", "pkgroll", "microbundle", "bunchee"}
+)  # fmt: skip
+ENVIRONMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+CALLS = re.compile(r"^(?:npm|yarn|pnpm|npm-run-posix-or-windows)$")
+QUIET = frozenset({"run", "run-script", "--silent", "-s", "--", "--if-present", "exec"})
+TAKES_A_VALUE = frozenset(
+    {"--reporter", "-R", "--reporter-options", "--reporter-option", "-O", "--coverageReporters",
+     "--outputFile", "--test-reporter", "--test-reporter-destination", "--coverageDirectory",
+     "--pool", "--reporters", "--timeout-multiplier"}
+)  # fmt: skip
+DROPPED = re.compile(
+    r"--(?:coverage|watch|watchAll|collectCoverage|check-coverage|no-check-coverage|verbose|bail|ci"
+    r"|notify|runInBand|silent|experimental-test-coverage|open|ui|typecheck|100|tap|no-coverage"
+    r"|forbid-only|parallel|color|colors|exit-code)(?:[.=].*)?|-i|-b|-w|-p|-c|--jobs=.*|-j.*"
+)
+"""Options that change what is run or shown; a repair needs neither coverage nor a watcher."""
+DEPTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A runner and its arguments as the repository writes them, and what it builds before."""
+
+    runner: str
+    program: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = ()  # type: ignore[assignment]  # empty is empty
+    builds: tuple[tuple[str, ...], ...] = ()
+    reason: str = ""
+
+
+def choose_script(manifest: Manifest, checkout: Path) -> Script | None:
+    """What the `test` script comes down to, else the runner that is among the dependencies."""
+    steps = _steps(manifest.scripts, "pretest", 0) + _steps(manifest.scripts, "test", 0)
+    builds: list[tuple[str, ...]] = []
+    for words in steps:
+        script = _script(words, manifest)
+        if script is not None:
+            built = (*_missing_build(manifest, checkout), *builds)
+            return Script(
+                script.runner, script.program, script.arguments, script.environment, built,
+                script.reason,
+            )  # fmt: skip
+        if words[0] in BUILDERS and "--noEmit" not in words:
+            builds.append(tuple(words))
+    return _by_dependency(manifest, checkout)
+
+
+def _steps(scripts: Mapping[str, str], name: str, depth: int) -> list[list[str]]:
+    """A script's commands, with the scripts that it calls in their places."""
+    if name not in scripts or depth > DEPTH:
+        return []
+    found: list[list[str]] = []
+    for words in _commands(scripts[name]):
+        called = _called(words, scripts)
+        if called is None:
+            found.append(words)
+        else:
+            inner, more = called
+            steps = _steps(scripts, f"pre{inner}", depth + 1)
+            own = _steps(scripts, inner, depth + 1)
+            found += steps + own[:-1] + [[*last, *more] for last in own[-1:]]
+    return found
+
+
+def _commands(text: str) -> list[list[str]]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|<>")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    commands: list[list[str]] = [[]]
+    try:
+        for word in lexer:
+            if set(word) <= set(";&|"):
+                commands.append([])
+            else:
+                commands[-1].append(word)
+    except ValueError:
+        return []
+    return [words for words in commands if words]
+
+
+def _called(words: Sequence[str], scripts: Mapping[str, str]) -> tuple[str, list[str]] | None:
+    if not CALLS.match(words[0]):
+        return None
+    rest = list(words[1:])
+    while rest and rest[0] in QUIET:
+        rest.pop(0)
+    if not rest:
+        return None
+    name = {"t": "test", "tst": "test"}.get(rest[0], rest[0])
+    return (name, [w for w in rest[1:] if w != "--"]) if name in scripts else None
+
+
+def _script(words: Sequence[str], manifest: Manifest) -> Script | None:
+    environment: dict[str, str] = {}
+    for index, word in enumerate(words):
+        name = word.rpartition("/")[2].removesuffix(".js").removesuffix(".mjs")
+        if ENVIRONMENT.fullmatch(word):
+            key, _, value = word.partition("=")
+            environment[key] = value
+        elif name == "node":
+            return _node(list(words[index + 1 :]), environment, manifest)
+        elif name in RUNNERS:
+            arguments = _kept(words[index + 1 :])
+            reason = f"the test script starts {name}"
+            return Script(RUNNERS[name], name, arguments, environment, (), reason)
+    return None
+
+
+def _node(words: list[str], environment: dict[str, str], manifest: Manifest) -> Script | None:
+    """`node` with its own runner, with another runner's file, or with a plain program."""
+    if "--test" in words:
+        reason = "the test script starts node's own runner"
+        return Script("node", "node", _kept(words), environment, (), reason)
+    for index, word in enumerate(words):
+        name = word.rpartition("/")[2].removesuffix(".js").removesuffix(".mjs")
+        if "node_modules" in word and RUNNERS.get(name, "node") != "node":
+            reason = f"the test script starts {name}"
+            options = shlex.join(words[:index])
+            environment = {**environment, "NODE_OPTIONS": options} if options else environment
+            return Script(RUNNERS[name], name, _kept(words[index + 1 :]), environment, (), reason)
+    if not any(not word.startswith("-") for word in words):
+        return None
+    prints_tap = bool({"tape", "tap"} & manifest.declared)
+    runner = "tap" if prints_tap else "command"
+    reason = "the test script runs a program" + (" that prints TAP" if prints_tap else "")
+    return Script(runner, "node", tuple(words), environment, (), reason)
+
+
+def _kept(words: Sequence[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in {">", "<", ">>"}:
+            break
+        elif word.partition("=")[0] in TAKES_A_VALUE:
+            skip = "=" not in word
+        elif not DROPPED.fullmatch(word):
+            kept.append(word)
+    return tuple(kept)
+
+
+def _missing_build(manifest: Manifest, checkout: Path) -> tuple[tuple[str, ...], ...]:
+    """The `build` script's commands where what users would load has not been built yet."""
+    main = manifest.main
+    if not main or main.startswith("/") or ".." in main.split("/"):
+        return ()
+    places = (checkout / (main + end) for end in ("", ".js", ".cjs", "/index.js"))
+    if any(place.exists() for place in places):
+        return ()
+    steps = _steps(manifest.scripts, "build", 0)
+    return tuple(tuple(words) for words in steps if words[0] in BUILDERS or words[0] == "node")
+
+
+def _by_dependency(manifest: Manifest, checkout: Path) -> Script | None:
+    for name in BY_DEPENDENCY:
+        if name in manifest.declared:
+            arguments = ("test/**/*.js",) if RUNNERS[name] == "tap" and name == "tape" else ()
+            reason = f"{name} is among the dependencies"
+            return Script(RUNNERS[name], name, arguments, {}, (), reason)
+    looks = ("test", "tests")
+    named = any(checkout.glob("*.test.?js")) or any(checkout.glob("*.test.js"))
+    if named or any((checkout / place).is_dir() for place in looks):
+        return Script("node", "node", ("--test",), {}, (), "node's own runner finds test files")
+    return None

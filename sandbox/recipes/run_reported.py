@@ -1,0 +1,133 @@
+"""Runs a test command and leaves its report where the host looks for it; sent into boxes as text.
+
+Arguments: an order as JSON, then the ids of the tests to run (none: all). The order's `select` says
+how ids become arguments. What a runner prints, or the files it writes, become the one report.
+"""
+
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+REPORT_BYTES = 32 * 1024 * 1024
+FILES = 20_000
+
+
+def files_of(ids: Sequence[str]) -> list[str]:
+    """The files that ids `file > suite > test` begin with."""
+    return list(dict.fromkeys(test.split(" > ")[0] for test in ids))
+
+
+def go_arguments(ids: Sequence[str]) -> list[str]:
+    """`-run` and the packages for ids `package.Test/sub`."""
+    tops = []
+    packages = []
+    for test in ids:
+        place, _, last = test.rpartition("/") if "/" in test.split(".Test")[0] else ("", "", test)
+        package, _, name = last.partition(".Test")
+        packages.append(f"{place}/{package}" if place else package)
+        tops.append("Test" + name.split("/")[0])
+    pattern = "|".join(re.escape(name) for name in dict.fromkeys(tops))
+    return ["-run", f"^({pattern})$", *dict.fromkeys(packages)]
+
+
+def maven_arguments(ids: Sequence[str]) -> list[str]:
+    """`-Dtest=` with the classes of ids `package.Class.method`."""
+    classes = dict.fromkeys(test.split("(")[0].rpartition(".")[0] for test in ids)
+    return ["-Dtest=" + ",".join(classes), "-DfailIfNoTests=false"]
+
+
+def gradle_arguments(ids: Sequence[str]) -> list[str]:
+    """`--tests` for each id."""
+    return [word for test in ids for word in ("--tests", test.split("(")[0])]
+
+
+SELECT = {
+    "files": files_of,
+    "go": go_arguments,
+    "maven": maven_arguments,
+    "gradle": gradle_arguments,
+}
+
+
+def matches_of(pattern: str) -> list[str]:
+    """What a glob matches below the current directory; installed packages are not looked into."""
+    names = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob refuses "/tmp/*"
+    return [name for name in names if "node_modules" not in name.split("/")][:FILES]
+
+
+def expanded(words: Sequence[str]) -> list[str]:
+    """Words with globs replaced by what they match; one that matches nothing is dropped."""
+    found: list[str] = []
+    for word in words:
+        is_glob = not word.startswith("-") and any(c in word for c in "*?[")
+        found += matches_of(word) if is_glob else [word]
+    return list(dict.fromkeys(found or words))
+
+
+def from_output(kind: str, output: Path) -> bytes:
+    """The report out of what the command printed."""
+    data = output.read_bytes()[: REPORT_BYTES + 1]
+    if kind != "json":
+        return data
+    start = re.search(rb"^\{$", data, re.MULTILINE)
+    end = data.rfind(b"\n}")
+    return data[start.start() : end + 2] if start and end > start.start() else b""
+
+
+def from_files(patterns: Sequence[str]) -> bytes:
+    """The report files as one JSON object; links and special files are not read."""
+    bundle: dict[str, str] = {}
+    total = 0
+    for pattern in patterns:
+        for name in matches_of(pattern):
+            path = Path(name)
+            if path.is_symlink() or not path.is_file():
+                continue
+            total += path.stat().st_size
+            if total > REPORT_BYTES:
+                return b""
+            bundle[name] = path.read_bytes().decode("utf-8", "replace")
+    return json.dumps(bundle).encode() if bundle else b""
+
+
+def main() -> None:
+    """Run the command, keep its report, exit as it did."""
+    order = json.loads(sys.argv[1])
+    ids = sys.argv[2:]
+    report = Path(order["report"])
+    report.parent.mkdir(parents=True, exist_ok=True)
+    output = report.with_name("output.txt")
+    for pattern in order.get("files", ()):
+        for name in matches_of(pattern):
+            Path(name).unlink()  # a report from before would be taken for this run's
+    chosen = SELECT[order["select"]](ids) if ids else order.get("all", [])
+    argv = [*order["argv"], *(expanded(chosen) if order.get("expand") else chosen)]
+    box_env = dict(os.environ)  # noqa: TID251  # a program of its own: the box's environment
+    env = {**box_env, **order.get("env", {})}
+    env["PATH"] = ":".join([*order.get("path", ()), env["PATH"]])
+    kind = order.get("output", "")
+    if kind:
+        with output.open("wb") as stream:
+            stderr = subprocess.STDOUT if kind == "both" else None
+            done = subprocess.run(argv, env=env, check=False, stdout=stream, stderr=stderr)
+        printed = output.read_bytes()
+        sys.stdout.buffer.write(printed[-65536:])
+        if not report.exists():
+            report.write_bytes(from_output(kind, output))
+    else:
+        done = subprocess.run(argv, env=env, check=False)
+    if order.get("files"):
+        report.write_bytes(from_files(order["files"]))
+    if report.exists() and not report.stat().st_size:
+        report.unlink()
+    code = done.returncode
+    sys.exit(128 - code if code < 0 else code)
+
+
+if __name__ == "__main__":
+    main()
