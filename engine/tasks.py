@@ -35,6 +35,7 @@ from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
 from sandbox.guarantees import open_checked
 from sandbox.images import prepare
+from sandbox.pruning import tend
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ def _sandbox() -> Sandbox:
     left = sandbox.reap()
     if left:
         logger.info("%d boxes of dead workers were removed", left)
+    arguments = (sandbox, sandbox_settings, threading.Event())
+    threading.Thread(target=tend, args=arguments, name="tend", daemon=True).start()
     return sandbox
 
 

@@ -126,6 +126,18 @@ class TestReport:
     changed: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image on this machine by its back end's own name for it; when it was last opened or made.
+
+    `used_at` is in seconds since the epoch; `size_bytes` is what it adds to its base.
+    """
+
+    name: str
+    size_bytes: int
+    used_at: float
+
+
 class Box(Protocol):
     """One running sandbox."""
 
@@ -196,6 +208,22 @@ class Sandbox(Protocol):
 
     def reap(self) -> int:
         """Remove what killed processes left behind (boxes past their deadline); says how many.
+
+        Raises:
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...
+
+    def images(self) -> Sequence[StoredImage]:
+        """All images that this back end made on this machine, but the base it starts from.
+
+        Raises:
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...
+
+    def discard(self, name: str) -> bool:
+        """Remove an image by its name in `images`; false where a box or another image needs it.
 
         Raises:
             SandboxUnavailableError: the back end does not answer.

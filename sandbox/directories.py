@@ -5,12 +5,13 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sandbox.archives import publish, special_files
+from sandbox.contract import StoredImage
 from sandbox.errors import SandboxUnavailableError
-from sandbox.locks import locked
+from sandbox.locks import in_use, locked, unless_in_use, used_at
 from sandbox.toolchain import fingerprint, write_tar
 
 TREES = ("opt/env", "opt/project", "opt/repo")
@@ -109,6 +110,55 @@ class Store:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
+    @contextmanager
+    def opened(self, image: str) -> Iterator[dict[str, Path]]:
+        """An image's trees, which nobody discards before the block ends.
+
+        Raises:
+            SandboxUnavailableError: there is no such image, or the cache cannot be written.
+        """
+        with in_use(self._cache_dir, image):
+            yield self.trees(image)
+
+    def images(self) -> list[StoredImage]:
+        """All images, those of other toolchains too; names are paths below this store's folder."""
+        found = [
+            StoredImage(
+                str(path.relative_to(self._cache_dir / FOLDER)),
+                _size(path),
+                used_at(self._cache_dir, path.name) or _made_at(path),
+            )
+            for path in (self._cache_dir / FOLDER).glob("images-*/*")
+            if (path / "base").is_file() and not path.name.startswith(UNFINISHED)
+        ]
+        others = (self._cache_dir / FOLDER).glob("toolchain-*")
+        idle = [path for path in others if path != self._toolchain]
+        return [*found, *(StoredImage(p.name, _size(p), _made_at(p)) for p in idle)]
+
+    def discard(self, name: str) -> bool:
+        """Remove an image; false where a box or another image needs it.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        path = self._cache_dir / FOLDER / name
+        with unless_in_use(self._cache_dir, path.name) as free:
+            if not free or self._is_needed(path) or not path.is_dir():
+                return False
+            with self._writing():  # renamed first, so that no half of it is ever an image
+                doomed = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
+                path.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        return True
+
+    def _is_needed(self, path: Path) -> bool:
+        toolchain = path.name.removeprefix("toolchain-")
+        if toolchain != path.name:
+            others = self._cache_dir / FOLDER / f"images-{toolchain}"
+            return path == self._toolchain or any(others.glob("*/base"))
+        bases = (base.read_text(encoding="utf-8") for base in path.parent.glob("*/base"))
+        return path.name in bases
+
     def rootfs(self) -> Path:
         """The root file system that every image starts from; made on first use.
 
@@ -151,6 +201,23 @@ class Store:
                 archive.extractall(Path(made, "rootfs"))  # noqa: S202  # written by us, just now
             Path(made, "rootfs").chmod(0o755)
             Path(made, "rootfs").rename(self._toolchain)
+
+
+def _size(directory: Path) -> int:
+    """Bytes of the files below a directory."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):  # somebody else is discarding it
+                total += Path(parent, name).lstat().st_size
+    return total
+
+
+def _made_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _open_directory(directory: Path) -> None:

@@ -81,6 +81,14 @@ class SandboxSettings(BaseSettings):
         ge=16 * MIB,
         description="Bytes a box's repository, with all it writes there, may take up in memory.",
     )
+    images_days: float = Field(
+        default=30.0, gt=0, description="Days after its last use that an image is removed."
+    )
+    images_bytes: int = Field(
+        default=20 * 1024 * MIB,
+        ge=0,
+        description="Bytes that all images together may take up; the longest unused go first.",
+    )
     build_wall_clock_s: float = Field(
         default=600.0,
         gt=0,

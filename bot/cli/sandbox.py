@@ -59,6 +59,42 @@ def check(sandbox: KindOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(1 if refusal or unkept else 0)
 
 
+@app.command()
+def prune(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Remove what was not used for so many days.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=0, help="Bytes that may stay; the longest unused go first.")
+    ] = None,
+    sandbox: KindOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove images by age and size, and what killed processes left; never what is in use.
+
+    Without options the settings decide; workers do the same by themselves every hour.
+    """
+    from sandbox.backends import open_sandbox
+    from sandbox.pruning import DAY_S
+    from sandbox.pruning import prune as prune_images
+    from sandbox.settings import SandboxSettings
+
+    settings = SandboxSettings() if sandbox is None else SandboxSettings(kind=sandbox)
+    opened = open_sandbox(settings.kind, settings)
+    boxes = opened.reap()
+    pruned = prune_images(
+        opened,
+        older_than_s=(settings.images_days if days is None else days) * DAY_S,
+        most_bytes=settings.images_bytes if keep is None else keep,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps({"boxes": boxes, **asdict(pruned)}) + "\n")
+        return
+    freed, left = (size / 1024**2 for size in (pruned.freed_bytes, pruned.left_bytes))
+    removed = f"{boxes} boxes and {len(pruned.removed)} images removed"
+    Console().print(f"{removed}: {freed:.0f} MiB freed, {left:.0f} MiB of images are left")
+
+
 def _show(isolation: str, found: "list[Finding]", refusal: str | None) -> None:
     table = Table("", "promise", "what happened instead", title=isolation)
     for finding in found:

@@ -19,7 +19,7 @@ from sandbox.bubblewrap.programs import (
 )
 from sandbox.cgroups import ControlGroup, control_group
 from sandbox.cgroups import reap as reap_control_groups
-from sandbox.contract import Box, Limits
+from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
 from sandbox.pipes import Line, PipeWalls
 from sandbox.session import (
@@ -101,9 +101,10 @@ class BubblewrapSandbox:
         Raises:
             SandboxUnavailableError: no box can be opened.
         """
-        trees = {tree: ("--ro-bind", path) for tree, path in self._store.trees(image).items()}
-        with self._started(Plan(trees, limits)) as session:
-            yield session
+        with self._store.opened(image) as shown:
+            trees = {tree: ("--ro-bind", path) for tree, path in shown.items()}
+            with self._started(Plan(trees, limits)) as session:
+                yield session
 
     def has_image(self, image: str) -> bool:
         """Whether an image of this name can be opened; see `Sandbox.has_image`."""
@@ -128,6 +129,18 @@ class BubblewrapSandbox:
                 with self._started(Plan(trees, limits, BUILD_RESERVE_BYTES)) as session:
                     result = session.exec(script)
                 must_have_built(self.isolation, script, result)
+
+    def images(self) -> Sequence[StoredImage]:
+        """All images of this machine; see `Sandbox.images`."""
+        return self._store.images()
+
+    def discard(self, name: str) -> bool:
+        """Remove an image that nothing needs; see `Sandbox.discard`.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        return self._store.discard(name)
 
     def reap(self) -> int:
         """Remove what killed processes left: unfinished images and empty control groups."""

@@ -13,11 +13,11 @@ from uuid import uuid4
 import docker.types
 
 from sandbox.archives import write_tree
-from sandbox.contract import Box, Limits
+from sandbox.contract import Box, Limits, StoredImage
 from sandbox.docker.base import base_image
 from sandbox.docker.engine import ANSWER_S, Engine
 from sandbox.docker.walls import ContainerWalls
-from sandbox.locks import locked
+from sandbox.locks import in_use, locked, unless_in_use, used_at
 from sandbox.owners import LABEL, labels, stale
 from sandbox.seccomp import docker_profile
 from sandbox.session import (
@@ -61,6 +61,7 @@ class DockerSandbox:
         """
         config = self._host_config(limits, writable=False)
         with (
+            in_use(self._settings.cache_dir, self._tag(image)),
             self._container(self._tag(image), limits, config, {}) as name,
             self._session(name, limits) as session,
         ):
@@ -85,6 +86,28 @@ class DockerSandbox:
             if not self.has_image(image):
                 start = self._base if base is None else self._tag(base)
                 self._build(image, start, layer, script)
+
+    def images(self) -> Sequence[StoredImage]:
+        """Our images but the one that boxes of today start from; see `Sandbox.images`.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        cache = self._settings.cache_dir
+        return [
+            StoredImage(found.name, found.size_bytes, used_at(cache, found.name) or found.used_at)
+            for found in self._engine.images()
+            if found.name != self._base
+        ]
+
+    def discard(self, name: str) -> bool:
+        """Remove an image that nothing needs; see `Sandbox.discard`.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        with unless_in_use(self._settings.cache_dir, name) as free:
+            return free and self._engine.discard(name)
 
     def reap(self) -> int:
         """Remove containers whose owner is gone or whose time is over; says how many.

@@ -1,7 +1,7 @@
 """Talking to a Docker engine: short connections, bounded answers, one meaning for every failure."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker.errors
@@ -11,11 +11,13 @@ import urllib3.exceptions
 from docker.api.client import APIClient
 from docker.constants import DEFAULT_UNIX_SOCKET
 
+from sandbox.contract import StoredImage
 from sandbox.errors import SandboxUnavailableError
 
 ANSWER_S = 60  # for one request
 KILL_S = 20  # for killing and removing a container
 CONFLICT = 409
+OURS = "evoscale/"  # what the tags of our images begin with
 
 FAILURES = (
     docker.errors.DockerException,  # the SDK's own tree, `NotFound` and the rest included
@@ -133,5 +135,44 @@ class Engine:
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
-                if error.status_code != CONFLICT:  # its removal is under way, which is as good
+                if error.status_code != CONFLICT:
                     raise
+                with suppress(docker.errors.NotFound):  # its removal is under way: until it is gone
+                    client.wait(name, timeout=KILL_S, condition="removed")
+
+    def images(self) -> list[StoredImage]:
+        """Our images by their tags; `size_bytes` is what each adds to the one it was made from.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        with self.asked() as client:
+            found = client.images()
+        sizes = {image["Id"]: int(image["Size"]) for image in found}
+        return [
+            StoredImage(
+                tag,
+                int(image["Size"]) - sizes.get(image.get("ParentId", ""), 0),
+                float(image["Created"]),
+            )
+            for image in found
+            for tag in image["RepoTags"] or ()
+            if tag.startswith(OURS)
+        ]
+
+    def discard(self, tag: str) -> bool:
+        """Remove an image; false where a container or another image needs it.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        with self.asked() as client:
+            try:
+                client.remove_image(tag)  # never forced
+            except docker.errors.ImageNotFound:
+                return False
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
+                return False
+        return True

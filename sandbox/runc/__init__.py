@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from sandbox.contract import Box, Limits
+from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
 from sandbox.pipes import Line, PipeWalls
 from sandbox.runc.bundle import Plan, configuration
@@ -56,8 +56,10 @@ class RuncSandbox:
         Raises:
             SandboxUnavailableError: no box can be opened.
         """
-        plan = self._plan(limits, self._store.trees(image))
-        with self._started(plan) as session:
+        with (
+            self._store.opened(image) as trees,
+            self._started(self._plan(limits, trees)) as session,
+        ):
             yield session
 
     def has_image(self, image: str) -> bool:
@@ -84,6 +86,18 @@ class RuncSandbox:
                 with self._started(plan) as session:
                     result = session.exec(script)
                 must_have_built(self.isolation, script, result)
+
+    def images(self) -> Sequence[StoredImage]:
+        """All images of this machine; see `Sandbox.images`."""
+        return self._store.images()
+
+    def discard(self, name: str) -> bool:
+        """Remove an image that nothing needs; see `Sandbox.discard`.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        return self._store.discard(name)
 
     def reap(self) -> int:
         """Remove what killed processes left: containers, control groups, unfinished images."""

@@ -1,0 +1,80 @@
+"""Images come and go: by age since their last use, and the longest unused when room runs out.
+
+An image that a box or another image needs is never removed; one that is removed too early is built
+again by whoever needs it next.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sandbox.contract import Sandbox, StoredImage
+from sandbox.errors import SandboxError
+from sandbox.settings import SandboxSettings
+
+logger = logging.getLogger(__name__)
+
+DAY_S = 86_400.0
+EVERY_S = 60.0
+PRUNE_ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed, and what is left."""
+
+    removed: tuple[str, ...]
+    freed_bytes: int
+    left_bytes: int
+
+
+def too_many(
+    images: Sequence[StoredImage], *, older_than_s: float, most_bytes: int, now: float
+) -> list[StoredImage]:
+    """The images to remove, longest unused first: the too old, then until the rest fits."""
+    left = sum(image.size_bytes for image in images)
+    chosen: list[StoredImage] = []
+    for image in sorted(images, key=lambda image: image.used_at):
+        if now - image.used_at > older_than_s or left > most_bytes:
+            chosen.append(image)
+            left -= image.size_bytes
+    return chosen
+
+
+def prune(sandbox: Sandbox, *, older_than_s: float, most_bytes: int) -> Pruned:
+    """Remove what is too old or too much; what is needed stays.
+
+    An image goes after those that were made from it, so the choice is made again until nothing
+    more can be removed.
+
+    Raises:
+        SandboxUnavailableError: the back end does not answer.
+    """
+    removed: list[str] = []
+    freed = 0
+    while True:
+        images = sandbox.images()
+        wanted = too_many(images, older_than_s=older_than_s, most_bytes=most_bytes, now=time.time())
+        gone = [image for image in wanted if sandbox.discard(image.name)]
+        removed += [image.name for image in gone]
+        freed += sum(image.size_bytes for image in gone)
+        if not gone:
+            return Pruned(tuple(removed), freed, sum(image.size_bytes for image in images))
+
+
+def tend(sandbox: Sandbox, settings: SandboxSettings, stop: threading.Event) -> None:
+    """Every minute clear up after killed processes, every hour prune, until told to stop."""
+    rounds = 0
+    while not stop.is_set():
+        try:
+            sandbox.reap()
+            if rounds % PRUNE_ROUNDS == 0:
+                age_s = settings.images_days * DAY_S
+                pruned = prune(sandbox, older_than_s=age_s, most_bytes=settings.images_bytes)
+                logger.info("%d images were removed", len(pruned.removed))
+        except SandboxError as error:
+            logger.warning("boxes could not be cleared up: %s", error)
+        rounds += 1
+        stop.wait(EVERY_S)

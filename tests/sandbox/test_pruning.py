@@ -1,0 +1,184 @@
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker.api.client import APIClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox import images
+from sandbox.contract import Limits, Sandbox, StoredImage
+from sandbox.directories import FOLDER, Store
+from sandbox.locks import in_use
+from sandbox.owners import LABEL, owner
+from sandbox.pruning import prune, tend, too_many
+from tests.sandbox.conftest import opened, settings
+
+NEVER_S = 1e12
+MANY = 10**15
+CANDIDATES = 6
+
+
+def image(name: str, size: int, used_at: float) -> StoredImage:
+    return StoredImage(name, size, used_at)
+
+
+def test_the_too_old_go_and_then_the_longest_unused_until_the_rest_fits() -> None:
+    found = [image("new", 10, 90.0), image("old", 10, 10.0), image("middle", 10, 50.0)]
+    names = [i.name for i in too_many(found, older_than_s=80, most_bytes=100, now=100.0)]
+    assert names == ["old"]
+    names = [i.name for i in too_many(found, older_than_s=1000, most_bytes=10, now=100.0)]
+    assert names == ["old", "middle"]
+    assert too_many(found, older_than_s=1000, most_bytes=30, now=100.0) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100), st.floats(0, 1000))),
+    st.integers(0, 500),
+)
+def test_what_stays_fits_and_nothing_that_stays_is_older(
+    sizes: list[tuple[int, float]], most: int
+) -> None:
+    found = [image(str(n), size, used) for n, (size, used) in enumerate(sizes)]
+    gone = too_many(found, older_than_s=NEVER_S, most_bytes=most, now=1000.0)
+    stay = [each for each in found if each not in gone]
+    assert sum(each.size_bytes for each in stay) <= most
+    if gone and stay:
+        assert max(each.used_at for each in gone) <= min(each.used_at for each in stay)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An environment with two repositories made from it, and another environment."""
+    made = Store(tmp_path / "cache", None, "test")
+    layer = tmp_path / "layer"
+    (layer / "opt/repo").mkdir(parents=True)
+    (layer / "opt/repo/file").write_text("x" * 1000)
+    for name, base in (("env", None), ("one", "env"), ("two", "env"), ("other", None)):
+        with made.making(name, base, layer):
+            pass
+    return made
+
+
+def names(store: Store) -> set[str]:
+    return {found.name.rpartition("/")[2] for found in store.images()}
+
+
+def test_a_base_goes_only_after_what_was_made_from_it(store: Store) -> None:
+    (env,) = [found.name for found in store.images() if found.name.endswith("/env")]
+    assert not store.discard(env)
+    pruned = prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+    assert len(pruned.removed) == 4
+    assert pruned.removed.index(env) >= 2
+    assert (pruned.freed_bytes, pruned.left_bytes) == (4 * 1000 + 2 * len("env"), 0)
+    assert store.images() == []
+
+
+def test_an_image_that_a_box_uses_stays_and_so_does_its_base(store: Store) -> None:
+    with store.opened("one") as trees:
+        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+        assert names(store) == {"one", "env"}
+        assert (trees["opt/repo"] / "file").is_file()
+    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+    assert names(store) == set()
+
+
+def test_the_last_use_counts_not_the_making(store: Store, tmp_path: Path) -> None:
+    for name in ("env", "one", "two", "other"):
+        with in_use(tmp_path / "cache", name):
+            pass
+        os.utime(tmp_path / f"cache/locks/in-use-{name}", (1000, 1000))
+    with store.opened("two"):
+        pass
+    prune(store, older_than_s=3600.0, most_bytes=MANY)  # type: ignore[arg-type]
+    assert names(store) == {"two", "env"}
+
+
+def test_the_images_of_an_older_toolchain_go_with_it(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / FOLDER
+    (folder / "toolchain-older").mkdir()
+    (made,) = folder.glob("images-*")
+    made.rename(folder / "images-older")
+    assert not store.discard("toolchain-older")
+    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+    prune(store, older_than_s=-1.0, most_bytes=0)  # type: ignore[arg-type]
+    assert not (folder / "toolchain-older").exists()
+
+
+@pytest.fixture
+def client() -> Iterator[APIClient]:
+    opened("docker")
+    found = APIClient()
+    yield found
+    found.close()
+
+
+@pytest.mark.docker
+def test_an_image_of_docker_goes_unless_a_container_uses_it(client: APIClient) -> None:
+    sandbox = opened("docker")
+    tag = "evoscale/prune-test:tiny"
+    client.import_image_from_data(b"\0" * 1024, repository="evoscale/prune-test", tag="tiny")
+    container = client.create_container(tag, ["true"])
+    try:
+        assert not sandbox.discard(tag)
+        assert tag in {found.name for found in sandbox.images()}
+    finally:
+        client.remove_container(container["Id"])
+    assert sandbox.discard(tag)
+    assert not sandbox.discard(tag)
+    assert tag not in {found.name for found in sandbox.images()}
+
+
+@pytest.mark.docker
+def test_an_image_of_docker_that_is_being_opened_stays() -> None:
+    sandbox = opened("docker")
+    bare = images.bare(sandbox)
+    with sandbox.open(bare, Limits()):
+        (name,) = [found.name for found in sandbox.images() if f"/{bare}:" in found.name]
+        assert not sandbox.discard(name)
+
+
+def test_tending_ends_when_told_and_outlives_a_machine_that_fails(store: Store) -> None:
+    stop = threading.Event()
+
+    class Told:
+        """The store, which says stop after its first round."""
+
+        images, discard = store.images, store.discard
+
+        def reap(self) -> int:
+            stop.set()
+            return 0
+
+    tend(Told(), settings(images_bytes=0), stop)  # type: ignore[arg-type]
+    assert store.images() == []
+
+
+def left_behind() -> dict[str, list[str]]:
+    """What boxes of this process could leave on the machine."""
+    process = os.getpid()
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    return {
+        "mounts": [line for line in mounts if "evoscale-bundle" in line],
+        "loops": sorted(str(path) for path in Path("/sys/block").glob("loop*/loop/backing_file")),
+        "groups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/evoscale-{process}-*")],
+        "bundles": [str(path) for path in Path("/tmp").glob(f"evoscale-bundle-*_{process}_*")],
+        "children": Path(f"/proc/{process}/task/{process}/children").read_text().split(),
+    }
+
+
+def test_many_candidates_leave_nothing_behind(sandbox: Sandbox, bare: str) -> None:
+    before = left_behind()
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(CANDIDATES):
+        with sandbox.open(bare, Limits()) as box:
+            box.exec(["sh", "-c", "echo x > /repo/a; echo x > /tmp/b; sleep 100 & true"])
+    assert left_behind() == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
+    if sandbox.isolation.startswith("docker"):
+        engine = APIClient()
+        ours = {"label": [f"{LABEL}=1", f"{LABEL}.owner={owner()}"]}
+        assert engine.containers(all=True, filters=ours) == []
+        engine.close()
