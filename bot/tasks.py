@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from celery.signals import worker_ready, worker_shutting_down
@@ -38,6 +39,8 @@ SWEEP_S = 300.0
 BATCH = 20
 MAX_DELIVERY_ATTEMPTS = 5
 AFTER_FAILURE_S = 5.0
+AFTER_REFUSAL_S = 30.0
+"""Asking again does not help until somebody mends what the message names."""
 BACKOFF_S = 30.0
 MAX_BACKOFF_S = 900.0
 
@@ -84,7 +87,13 @@ class Desk:
         )
 
     def dispatch(self) -> int:
-        """Work off what waits in the inbox."""
+        """Work off what waits in the inbox.
+
+        Raises:
+            GitHubRefusedError: GitHub does not know us; what waits goes on waiting.
+        """
+        with suppress(GitHubUnavailableError):
+            self.app.identity()
         claimed = self.inbox.claim(BATCH, CLAIM_S)
         for delivery in claimed:
             with logs.logged_as(delivery_id=delivery.delivery_id):
@@ -265,9 +274,9 @@ class Ticker:
             gap_s = self.gap_s
             try:
                 self.work()
-            except StorageUnwritableError as error:
+            except (StorageUnwritableError, BotError) as error:
                 logger.warning("nothing can be done: %s", error)
-                gap_s = max(self.gap_s, AFTER_FAILURE_S)
+                gap_s = max(self.gap_s, AFTER_REFUSAL_S)
             except Exception:
                 logger.exception("looking failed; trying again")
                 gap_s = max(self.gap_s, AFTER_FAILURE_S)
