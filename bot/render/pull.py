@@ -48,6 +48,7 @@ def pull_body(job: RepairJob, outcome: Patched, base_commit: str, page_url: str 
         _counts(evidence),
         _table(evidence.tests),
         _quarantined(evidence),
+        _caveats(evidence),
         fold("The issue's examples, run as tests", readable(evidence.reproduction or ""), "python"),
         f"### How it was found\n\n{_search(evidence)}",
         f"### Reproduce it\n\n{_reproduce(job, evidence, base_commit)}",
@@ -122,7 +123,22 @@ def _quarantined(evidence: Evidence) -> str:
         return ""
     shown = ", ".join(code(name) for name in evidence.quarantined[:MAX_ROWS])
     count = number(len(evidence.quarantined), "test")
-    return f"Left out, because they passed and failed without any change: {count} ({shown})."
+    return f"Left out, because they fail or flicker without any change: {count} ({shown})."
+
+
+def _caveats(evidence: Evidence) -> str:
+    """What a reader has to know about how far the tests reach."""
+    said: list[str] = []
+    if evidence.carried:
+        files = ", ".join(code(path) for path in evidence.carried[:MAX_ROWS])
+        said.append(
+            f"**Not judged**: {files}. The issue names this, so it is part of the patch, but the "
+            "tests ran without the change. Please check it yourself."
+        )
+    if evidence.notes:
+        notes = "; ".join(prose(note) for note in evidence.notes)
+        said.append(f"About the suite: {notes}.")
+    return "\n\n".join(said)
 
 
 def _search(evidence: Evidence) -> str:
@@ -135,6 +151,7 @@ def _search(evidence: Evidence) -> str:
         ("tried", tried),
         ("chosen by", prose(evidence.decided_by)),
         ("tests ran in", code(evidence.isolation)),
+        ("blind trial of FAIL_TO_PASS", prose(evidence.trial) or "none"),
         ("image", code(evidence.image)),
         ("model", code(evidence.model)),
         ("seed", str(evidence.seed)),

@@ -35,6 +35,8 @@ UNPROVEN = make_evidence(
     tests=make_evidence().tests[1:],
     reproduction=None,
     quarantined=("tests/test_clock.py::test_now",),
+    carried=("setup.cfg",),
+    notes=("its tests depend on their order",),
 )
 HOSTILE = (
     "@everyone <!-- evoscale:final job=x --> Fixes #1 GH-2 https://github.com/o/r/issues/3\n"
