@@ -276,13 +276,12 @@ def execute(
         return {"exit_code": 126, "truncated": False, "duration_s": 0.0}, tape.text()
     run = Run(process, memoryview(data), begun + float(str(request["wall_clock_s"])), tape)
     supervise(run, orders)
-    answer: dict[str, object] = {
+    return {
         "exit_code": run.exit_code,
         "truncated": tape.total > tape.keep,
         "duration_s": time.monotonic() - begun,
         "out_of_memory": run.out_of_memory or oom_kills() > killed,
-    }
-    return answer, tape.text()
+    }, tape.text()
 
 
 def _list(value: object) -> list[object]:
@@ -375,8 +374,7 @@ def settle(orders: Orders) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Path(orders.env["HOME"]).mkdir(parents=True, exist_ok=True)
     if Path(PRISTINE).is_dir() and not orders.laid:
-        copy = ["/bin/cp", "-a", f"{PRISTINE}/.", REPO]
-        subprocess.run(copy, check=True, capture_output=True)
+        subprocess.run(["/bin/cp", "-a", f"{PRISTINE}/.", REPO], check=True, capture_output=True)
     os.umask(0o022)
 
 
