@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from bot.cli.files import check_writable, write_whole
 
@@ -126,3 +127,46 @@ def realbugs(
     err.print(f"{results.solved} of {results.of} solved; to repeat it: {command}", soft_wrap=True)
     if as_json:
         sys.stdout.write(results.model_dump_json() + "\n")
+
+
+@app.command()
+def environments(
+    only: Annotated[str, typer.Option("--only", help="Only this language or project.")] = "",
+    sandbox: Annotated[
+        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
+    ] = "auto",
+    page: Annotated[
+        Path | None, typer.Option(help="Write docs/results/environments.md here.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+    ] = False,
+) -> None:
+    """Bring real projects to a green base without a human; each failure has its reason."""
+    from bot.cli import environments as projects
+    from sandbox.backends import open_sandbox
+    from sandbox.settings import SandboxSettings
+
+    if page is not None:
+        check_writable(page)
+    err = Console(stderr=True)
+    settings = SandboxSettings(kind=sandbox, wall_clock_s=300.0)
+    bench = projects.Bench(projects.load(only), open_sandbox(sandbox, settings), settings)
+
+    def say(row: projects.Row) -> None:
+        word = "[green]green[/]" if row.green else f"[dim]{escape(row.reason)}[/]"
+        name = f"{row.language} {row.name} {row.version}"
+        err.print(f"{name:44} {row.tests:5} tests {word}", soft_wrap=True)
+
+    rows = projects.run_all(bench, say)
+    command = f"evoscale bench environments{f' --only {only}' if only else ''} --sandbox {sandbox}"
+    if page is not None:
+        write_whole(page, projects.as_markdown(rows, command, bench.sandbox.isolation))
+    green = sum(row.green for row in rows)
+    err.print(f"{green} of {len(rows)} reach a green base; to repeat it: {command}", soft_wrap=True)
+    if as_json:
+        found = {
+            "projects": [row.model_dump() for row in rows],
+            "languages": projects.totals(rows),
+        }
+        sys.stdout.write(json.dumps(found) + "\n")

@@ -1,0 +1,261 @@
+"""`evoscale bench environments`: how many real projects reach a green base without a human."""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bot.demo.cases import CaseUnavailableError, fetch
+from engine.snapshot import extract_member
+from sandbox.contract import Sandbox, TestReport, TestSpec, TestStatus
+from sandbox.errors import ImageBuildError, SandboxError
+from sandbox.images import Environment, prepare
+from sandbox.recipes import RECIPES, choose
+from sandbox.runner import run_tests
+from sandbox.settings import SandboxSettings
+
+LIST = Path(__file__).with_name("environments.toml")
+FIXTURES = Path("tests") / "fixtures" / "repos"
+RUNS = 2
+FETCH_S = 120.0
+REASON_CHARS = 300
+BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
+
+
+class Pin(BaseModel):
+    """One project of the list: where it comes from, and what its archive must be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    language: str
+    source: Literal["pypi", "npm", "debian", "fixture"]
+    name: str
+    version: str = ""
+    sha256: str = ""
+    path: str = ""
+
+
+class Row(BaseModel):
+    """What became of one project. `green`: every test of both runs passed or was skipped."""
+
+    model_config = ConfigDict(frozen=True)
+
+    language: str
+    name: str
+    version: str
+    detected: bool = False
+    built: bool = False
+    ran: bool = False
+    green: bool = False
+    tests: int = 0
+    red: int = 0
+    flaky: int = 0
+    build_s: float = 0.0
+    test_s: float = 0.0
+    reason: str = ""
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The list's part that was asked for, and where it is tried."""
+
+    pins: Sequence[Pin]
+    sandbox: Sandbox
+    settings: SandboxSettings
+
+
+def load(only: str = "") -> list[Pin]:
+    """The pinned projects, of one language or project where `only` names it."""
+    found = tomllib.loads(LIST.read_text(encoding="utf-8"))["project"]
+    pins = [Pin.model_validate(entry) for entry in found]
+    return [pin for pin in pins if only in {"", pin.language, pin.name}]
+
+
+def run_all(bench: Bench, say: Callable[[Row], None]) -> list[Row]:
+    """Try every project; one that cannot be tried says why and does not stop the rest."""
+    rows = []
+    for pin in bench.pins:
+        rows.append(try_one(pin, bench.sandbox, bench.settings))
+        say(rows[-1])
+    return rows
+
+
+def try_one(pin: Pin, sandbox: Sandbox, settings: SandboxSettings) -> Row:
+    """Fetch one project, build its environment and run its suite."""
+    row = Row(language=pin.language, name=pin.name, version=pin.version)
+    with tempfile.TemporaryDirectory(prefix="evoscale-environment-") as name:
+        try:
+            root = _fetched(pin, Path(name))
+            recipe = choose(root)
+            kinds = [kind for kind, known in RECIPES.items() if known is recipe]
+            row = row.model_copy(update={"detected": kinds == [pin.language]})
+            began = time.monotonic()
+            environment = prepare(sandbox, root, test_command=None, settings=settings)
+            built = {"built": True, "build_s": time.monotonic() - began}
+            row = row.model_copy(update={**built, "recipe": environment.recipe})
+            return _judged(row, environment, sandbox, settings)
+        except ImageBuildError as error:
+            why = f"{error.step}: {error.reason}"
+        except (CaseUnavailableError, SandboxError, OSError) as error:
+            why = str(error)
+    return row.model_copy(update={"reason": _short(why)})
+
+
+def _judged(row: Row, environment: Environment, sandbox: Sandbox, settings: SandboxSettings) -> Row:
+    spec = TestSpec(environment.image, environment.command)
+    runs = [run_tests(sandbox, spec, None, settings.limits()) for _ in range(RUNS)]
+    first = runs[0]
+    ids = {test for run in runs for test in run.statuses}
+    flaky = [test for test in ids if len({run.statuses.get(test) for run in runs}) > 1]
+    red = [test for test in sorted(ids) if any(run.statuses.get(test) in BAD for run in runs)]
+    ran = all(run.ran for run in runs)
+    passed = any(status is TestStatus.PASSED for status in first.statuses.values())
+    green = ran and passed and not red
+    return row.model_copy(
+        update={
+            "ran": ran,
+            "green": green,
+            "tests": len(ids),
+            "red": len(red),
+            "flaky": len(flaky),
+            "test_s": first.duration_s,
+            "reason": "" if green else _short(_why(first, red)),
+        }
+    )
+
+
+def _why(report: TestReport, red: Sequence[str]) -> str:
+    if report.ran and red:
+        detail = [line for line in report.details.get(red[0], "").splitlines() if line.strip()]
+        # pytest marks the lines that say what went wrong; elsewhere the first line does.
+        said = [line[1:].strip() for line in detail if line.startswith("E ")] or detail
+        return f"{len(red)} red, first {red[0]}: {said[0] if said else 'no detail'}"
+    if report.ran:
+        return "no test passed"
+    lines = [line for line in report.log_tail.splitlines() if line.strip()]
+    return " / ".join(lines[-3:]) if lines else "the suite said nothing"
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= REASON_CHARS else flat[: REASON_CHARS - 3] + "..."
+
+
+def _fetched(pin: Pin, into: Path) -> Path:
+    """The folder of a project's files.
+
+    Raises:
+        CaseUnavailableError: it cannot be had, or has another digest than the one pinned.
+    """
+    if pin.source == "pypi":
+        return fetch(pin.name, pin.version, pin.sha256, into)
+    if pin.source == "npm":
+        return _from_npm(pin, into)
+    if pin.source == "debian":
+        return _from_debian(pin, into)
+    folder = FIXTURES / pin.path
+    if not folder.is_dir():
+        raise CaseUnavailableError(f"{folder} is not here; run this in a checkout of EvoScale")
+    shutil.copytree(folder, into / "project")
+    return into / "project"
+
+
+def _from_npm(pin: Pin, into: Path) -> Path:
+    asked = f"{pin.name}@{pin.version}"
+    _command(["npm", "pack", "--silent", "--ignore-scripts", asked], into)
+    (archive,) = [path for path in into.iterdir() if path.suffix == ".tgz"]
+    _check(archive, pin)
+    target = into / "unpacked"
+    target.mkdir()
+    with tarfile.open(archive) as members:
+        for member in members.getmembers():
+            extract_member(members, member, target)
+    (root,) = [path for path in target.iterdir() if path.is_dir()]
+    return root
+
+
+def _from_debian(pin: Pin, into: Path) -> Path:
+    """A source tree out of a `-dev` package, which carries sources and their tests as data."""
+    _command(["apt-get", "download", f"{pin.name}={pin.version}"], into)
+    (archive,) = [path for path in into.iterdir() if path.suffix == ".deb"]
+    _check(archive, pin)
+    _command(["dpkg-deb", "-x", str(archive), str(into / "unpacked")], into)
+    root = into / "unpacked" / pin.path
+    if not root.is_dir():
+        raise CaseUnavailableError(f"{pin.name} has no {pin.path}")
+    return root
+
+
+def _command(argv: Sequence[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            list(argv), cwd=folder, capture_output=True, text=True, check=False, timeout=FETCH_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CaseUnavailableError(f"{argv[0]}: {error}") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise CaseUnavailableError(f"{argv[0]} failed: {last}")
+
+
+def _check(archive: Path, pin: Pin) -> None:
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != pin.sha256:
+        raise CaseUnavailableError(f"{archive.name} has another digest than the one pinned here")
+
+
+def totals(rows: Iterable[Row]) -> Mapping[str, Mapping[str, int]]:
+    """Per language: how many there are, and how many got how far."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        counts = found.setdefault(
+            row.language, dict.fromkeys(("projects", "detected", "built", "ran", "green"), 0)
+        )
+        counts["projects"] += 1
+        for key in ("detected", "built", "ran", "green"):
+            counts[key] += bool(getattr(row, key))
+    return found
+
+
+def as_markdown(rows: Sequence[Row], command: str, isolation: str) -> str:
+    """The page `docs/results/environments.md`."""
+    lines = [
+        "# Environments of real projects",
+        "",
+        f"Written by `{command}`; isolation `{isolation}`. Every project is pinned by version and",
+        "digest in `bot/cli/environments.toml`. The suite runs twice; *green* means that no test",
+        "failed in either run; *red* counts tests that did, *flaky* those that differed; *ran* means",
+        "that report and exit code agree: such a base can be used, its red tests are set aside by",
+        "name. Seconds are of one machine under load and no measure of speed.",
+        "",
+        "| language | projects | detected | built | ran | green |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {language} | " + " | ".join(str(count) for count in counts.values()) + " |"
+        for language, counts in totals(rows).items()
+    ]
+    lines += [
+        "",
+        "| project | language | tests | red | flaky | build s | test s | outcome |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    lines += [_line(row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> str:
+    outcome = "green" if row.green else row.reason.replace("|", "\\|").replace("<", "&lt;")
+    return (
+        f"| {row.name} {row.version} | {row.language} | {row.tests} | {row.red} | {row.flaky} "
+        f"| {row.build_s:.0f} | {row.test_s:.1f} | {outcome} |"
+    )
