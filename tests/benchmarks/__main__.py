@@ -8,13 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import boxes, candidates, demo, receiver, tokens
+from tests.benchmarks import boxes, candidates, demo, receiver, runtimes, tokens
 
 Figures = dict[str, float | int | str]
 BENCHES: dict[str, Callable[[], Figures]] = {
     "boxes": boxes.measure,
     "receiver": receiver.measure,
     "tokens": tokens.measure,
+    "runtimes": runtimes.measure,
     "candidates": candidates.measure,
     "demo": demo.measure,
 }
