@@ -6,6 +6,7 @@ from typing import Literal
 
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
+from sandbox.pool import PooledSandbox
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,11 @@ def open_sandbox(kind: Kind, settings: SandboxSettings) -> Sandbox:
     Raises:
         SandboxUnavailableError: it cannot be used, with what to install.
     """
+    found = _found(kind, settings)
+    return PooledSandbox(found, settings.pool) if settings.pool else found
+
+
+def _found(kind: Kind, settings: SandboxSettings) -> Sandbox:
     if kind != "auto":
         return BACKENDS[kind](settings)
     reasons: list[str] = []

@@ -81,6 +81,13 @@ class SandboxSettings(BaseSettings):
         ge=16 * MIB,
         description="Bytes a box's repository, with all it writes there, may take up in memory.",
     )
+    pool: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Boxes of one search that are kept started ahead of time, each used once. It "
+        "saves most of a box's start where fewer candidates run than there are cores; 0 is off.",
+    )
     images_days: float = Field(
         default=30.0, gt=0, description="Days after its last use that an image is removed."
     )
