@@ -259,7 +259,7 @@ def _checked(text: str) -> str:
     except (ValueError, TypeError) as error:
         raise ValueError("it cannot be read as a private key; download a new one") from error
     if not isinstance(key, RSAPrivateKey):
-        raise ValueError("it is no RSA key; GitHub Apps have RSA keys")  # noqa: TRY004
+        raise ValueError("it is no RSA key; GitHub Apps have RSA keys")  # noqa: TRY004  # pydantic reports ValueError, not TypeError
     return text
 
 
@@ -272,4 +272,4 @@ def _text_of(path: Path, name: str) -> str:
 
 def child_environment() -> Mapping[str, str]:
     """The few variables that a git we start needs of ours: search path, proxies, certificates."""
-    return {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}  # noqa: TID251
+    return {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}  # noqa: TID251  # this is a settings module

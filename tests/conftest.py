@@ -42,15 +42,15 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def guarded_connect(self: socket.socket, address: object) -> None:
         _check(self.family, address)
-        connect(self, address)  # type: ignore[arg-type]
+        connect(self, address)
 
     def guarded_connect_ex(self: socket.socket, address: object) -> int:
         _check(self.family, address)
-        return connect_ex(self, address)  # type: ignore[arg-type]
+        return connect_ex(self, address)
 
     def guarded_getaddrinfo(host: object, *rest: object, **named: object) -> object:
         _check_host(host)
-        return getaddrinfo(host, *rest, **named)  # type: ignore[arg-type]
+        return getaddrinfo(host, *rest, **named)
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
@@ -60,7 +60,7 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the settings and credentials of whoever runs the tests."""
-    for name in [each for each in os.environ if each.startswith(OURS)]:  # noqa: TID251
+    for name in [each for each in os.environ if each.startswith(OURS)]:  # noqa: TID251  # guards see it all
         monkeypatch.delenv(name)
 
 
@@ -88,7 +88,7 @@ def _check_host(host: object) -> None:
     if name in (None, "", "localhost", socket.gethostname()):
         return
     try:
-        local = ipaddress.ip_address(str(name)).is_loopback or str(name) in ("0.0.0.0", "::")  # noqa: S104
+        local = ipaddress.ip_address(str(name)).is_loopback or str(name) in ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
     except ValueError:
         local = False
     if not local:

@@ -144,9 +144,9 @@ def make_stored(**changed: object) -> StoredJob:
         "created_at": 1_800_000_000.0,
         "updated_at": 1_800_000_000.0,
     }
-    return StoredJob(**{**values, **changed})  # type: ignore[arg-type]
+    return StoredJob(**{**values, **changed})
 
 
 def make_delivery(body: bytes = b"{}", event: str = "issues", **changed: object) -> Delivery:
     values: dict[str, object] = {"delivery_id": str(uuid.uuid4()), "event": event, "body": body}
-    return Delivery(**{**values, **changed})  # type: ignore[arg-type]
+    return Delivery(**{**values, **changed})

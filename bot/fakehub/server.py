@@ -155,7 +155,7 @@ def _protocol(transports: Transports) -> type[H11Protocol]:
     """An HTTP protocol that remembers its transports, so that a fault can reset a connection."""
 
     class RememberingProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the base class's argument
             super().connection_made(transport)
             self._peer = transport.get_extra_info("peername")[:2]
             transports[self._peer] = transport

@@ -222,4 +222,4 @@ def _deliveries(cursor: str | None, client: Client) -> Answer:
 
 
 def _is_ok(status: int) -> bool:
-    return 200 <= status < 300  # noqa: PLR2004
+    return 200 <= status < 300  # noqa: PLR2004  # HTTP's own range of success

@@ -122,7 +122,7 @@ class Stage:
 
     def bot_comments(self, number: int) -> list[str]:
         comments = self.driver.comments(self.repository, number)
-        return [str(c["body"]) for c in comments if str(c["user"]["login"]).endswith("[bot]")]  # type: ignore[index, call-overload]
+        return [str(c["body"]) for c in comments if str(c["user"]["login"]).endswith("[bot]")]
 
     def status(self, number: int) -> str:
         """The one status comment."""
@@ -164,7 +164,7 @@ class Stage:
             found = self.driver.as_user(self.owner, "GET", path, {})
         except DriverError:
             return None
-        return str(found["commit"]["sha"])  # type: ignore[index, call-overload]
+        return str(found["commit"]["sha"])
 
     def run_out_leases(self) -> None:
         """As if the time of every lease and claim had passed."""

@@ -594,7 +594,7 @@ def made(kind: type[Exception]) -> Exception:
     if issubclass(kind, httpx.HTTPStatusError):
         return kind("x", request=request, response=response)
     if issubclass(kind, httpx.StreamError) and kind is not httpx.StreamError:
-        return kind()  # type: ignore[call-arg]
+        return kind()
     if kind.__init__ is Exception.__init__:
         return kind("x")
     names = inspect.signature(kind).parameters

@@ -59,7 +59,7 @@ def candidate(iteration: int, sample: int, **changed: object) -> StoredCandidate
         "key": f"{iteration}-{sample}",
         "focus": "",
     }
-    return StoredCandidate(**{**values, **changed})  # type: ignore[arg-type]
+    return StoredCandidate(**{**values, **changed})
 
 
 def test_a_finished_job_shows_its_patch_evidence_and_candidates(

@@ -361,13 +361,13 @@ def test_a_base_branch_deleted_on_the_way_leaves_the_branch_and_says_so(stage: S
 
 
 def test_a_broker_that_is_down_delays_the_job_and_loses_nothing(stage: Stage) -> None:
-    stage.wake = lambda _task, _job_id: False  # type: ignore[assignment, method-assign]
+    stage.wake = lambda _task, _job_id: False
     stage.restart()
     number = stage.open_issue()
     stage.label(number)
     stage.settle()
     assert stage.latest(number).state is JobState.QUEUED
-    del stage.wake  # type: ignore[method-assign]
+    del stage.wake
     stage.restart()
     stage.age_jobs()
     for _ in range(3):

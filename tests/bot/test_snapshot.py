@@ -110,7 +110,7 @@ def test_no_token_lies_on_disk_or_in_the_arguments(
 
     def spy(argv: list[str], **options: object) -> object:
         arguments.extend(argv)
-        return real(argv, **options)  # type: ignore[call-overload]
+        return real(argv, **options)
 
     monkeypatch.setattr(git.subprocess, "Popen", spy)
     there = remote(stage)

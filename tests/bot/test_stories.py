@@ -91,8 +91,8 @@ def test_a_review_becomes_one_more_commit_on_the_same_branch(stage: Stage) -> No
     after = only_pull(stage)
     assert after["number"] == pull["number"]
     assert "Strings too." in str(after["body"])
-    assert request.snapshot.base_commit == pull["head"]["sha"]  # type: ignore[index]
-    assert after["head"]["sha"] != pull["head"]["sha"]  # type: ignore[index]
+    assert request.snapshot.base_commit == pull["head"]["sha"]
+    assert after["head"]["sha"] != pull["head"]["sha"]
     assert "int(a) + int(b)" in stage.driver.diff(stage.repository, at)
 
 
@@ -265,7 +265,7 @@ def test_asking_about_a_search_that_never_was_is_answered(stage: Stage, text: st
 @pytest.mark.parametrize("role", ["none", "read", "triage"])
 def test_a_command_by_somebody_without_write_only_gets_a_reaction(stage: Stage, role: str) -> None:
     if role != "none":
-        stage.driver.set_role(stage.repository, stage.visitor, role)  # type: ignore[arg-type]
+        stage.driver.set_role(stage.repository, stage.visitor, role)
     number = stage.open_issue()
     comment = stage.command(number, as_user=stage.visitor)
     stage.settle()
@@ -276,7 +276,7 @@ def test_a_command_by_somebody_without_write_only_gets_a_reaction(stage: Stage, 
 
 @pytest.mark.parametrize("role", ["write", "maintain", "admin"])
 def test_a_command_by_somebody_with_write_or_better_is_followed(stage: Stage, role: str) -> None:
-    stage.driver.set_role(stage.repository, stage.visitor, role)  # type: ignore[arg-type]
+    stage.driver.set_role(stage.repository, stage.visitor, role)
     number = stage.open_issue()
     stage.command(number, as_user=stage.visitor)
     stage.settle()
@@ -461,7 +461,7 @@ def test_an_archived_repository_is_told_of_in_the_end(stage: Stage) -> None:
     stage.repair = lambda _request: make_patched()
     stage.woken.append((REPAIR, job_id))
     stage.settle()
-    assert stage.desk.store.get(job_id).state is JobState.DONE  # type: ignore[union-attr]
+    assert stage.desk.store.get(job_id).state is JobState.DONE
 
 
 def test_a_renamed_repository_gets_its_pull_request(stage: Stage) -> None:

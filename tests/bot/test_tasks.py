@@ -165,7 +165,7 @@ def test_one_failing_sweep_does_not_stop_the_others(
     stage.driver.add_fault(faults.status(r"/app/hook/deliveries", 500, count=20))
     stage.desk.reconcile()
     monkeypatch.setattr(stage.desk._sweeps, "tidy", crash, raising=False)
-    stage.desk._sweep(crash)  # type: ignore[arg-type]
+    stage.desk._sweep(crash)
     assert stage.latest(number).state is JobState.QUEUED
 
 

@@ -62,7 +62,7 @@ def sender(accept: webhook.Accept, limits: webhook.Limits | None = None) -> Send
         async def once() -> httpx.Response:
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
-                known = headers if headers is not None else headers_for(bytes(body))  # type: ignore[arg-type]
+                known = headers if headers is not None else headers_for(bytes(body))
                 return await client.request(method, path, content=body, headers=known)
 
         return asyncio.run(once())

@@ -171,7 +171,7 @@ def _complaint(where: str, error: Exception) -> Complaint:
     cause = error
     while cause is not None:
         details += [_schema_complaint(one) for one in getattr(cause, "schema_errors", ())]
-        cause = cause.__cause__  # type: ignore[assignment]
+        cause = cause.__cause__
     return Complaint(where, "; ".join([type(error).__name__, *(details or [str(error)])])[:2000])
 
 

@@ -35,7 +35,7 @@ def test_a_back_end_that_needs_a_name_says_which_setting(back_end):
 
 def test_vllm_inside_the_worker_says_how_to_install_it():
     try:
-        import vllm  # noqa: F401
+        import vllm  # noqa: F401  # only whether it can be imported matters
     except ImportError:
         with pytest.raises(ModelUnavailableError, match="vLLM is not installed"):
             models.load(EngineSettings(model="vllm_local", model_name="some/model"))
