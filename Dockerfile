@@ -1,4 +1,4 @@
-# One image for web, workers and scheduler. The default carries the embedded model and a CPU build of torch.
+# One image for web, workers and scheduler. The default carries the embedded model and onnxruntime, no torch.
 FROM python:3.12-slim-bookworm
 
 ARG PIP_ARGS=""
