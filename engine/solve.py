@@ -107,8 +107,10 @@ def solve(
     if not options.repo.is_dir():
         raise BadInputError(f"{options.repo} is no folder; name a checkout with --repo")
     sandbox = open_checked(sandbox_settings)
-    model = models.load(settings)
-    with TemporaryDirectory(prefix="evoscale-solve-") as folder:
+    with (
+        models.opened(settings) as model,
+        TemporaryDirectory(prefix="evoscale-solve-") as folder,
+    ):
         root = Path(folder)
         database = connect(f"sqlite:///{root / 'jobs.sqlite3'}")
         migrate(database)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,11 +34,18 @@ def humanevalfix(
     sandbox: Annotated[
         Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "bubblewrap",
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="JSON, written after each function; whole at the end."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
     ] = False,
 ) -> None:
-    """Repair HumanEvalFix: the visible test picks the candidate, the hidden one is the verdict."""
+    """Repair HumanEvalFix: the visible test picks the candidate, the hidden one is the verdict.
+
+    With --out an interrupted run leaves what it found: the functions that were tried, in order.
+    """
     from engine import models
     from engine.settings import EngineSettings
     from engine.training.benchmark import TaskResult, run_humanevalfix
@@ -45,22 +53,36 @@ def humanevalfix(
     from sandbox.settings import SandboxSettings
 
     err = Console(stderr=True)
+    command = (
+        f"evoscale bench humanevalfix --data {data}{f' --sample {sample}' if sample else ''} "
+        f"--iterations {iterations} --candidates {candidates} --proposer {proposer} --seed {seed} "
+        f"--sandbox {sandbox}"
+    )
+    if out_file is not None:
+        check_writable(out_file)
+    tried: list[TaskResult] = []
 
     def say(result: TaskResult) -> None:
+        tried.append(result)
+        _keep(out_file, {"command": command, "tasks": [asdict(each) for each in tried]})
         mark = "[green]solved[/]" if result.solved else "[dim]not solved[/]"
         err.print(f"{result.task_id:12} {mark} {result.candidates:3} candidates")
 
-    report = run_humanevalfix(
-        data,
-        model=None if proposer == "random" else models.load(EngineSettings()),
-        sandbox=open_sandbox(sandbox, SandboxSettings(kind=sandbox)),
-        sample=sample,
-        seed=seed,
-        iterations=iterations,
-        candidates=candidates,
-        proposer=proposer,
-        on_progress=say,
-    )
+    blind = proposer == "random"
+    with nullcontext() if blind else models.opened(EngineSettings()) as model:
+        report = run_humanevalfix(
+            data,
+            model=model,
+            sandbox=open_sandbox(sandbox, SandboxSettings(kind=sandbox)),
+            sample=sample,
+            seed=seed,
+            iterations=iterations,
+            candidates=candidates,
+            proposer=proposer,
+            on_progress=say,
+        )
+    _keep(out_file, {"command": command, **asdict(report)})
+    err.print(f"to repeat it: {command}", soft_wrap=True, highlight=False)
     if as_json:
         sys.stdout.write(json.dumps(asdict(report)) + "\n")
         return
@@ -68,6 +90,11 @@ def humanevalfix(
         f"{report.solved} of {report.total} solved ({100 * report.rate:.1f} %) within "
         f"{iterations * candidates} candidates; {report.seconds_per_function:.1f} s a function"
     )
+
+
+def _keep(path: Path | None, found: dict[str, object]) -> None:
+    if path is not None:
+        write_whole(path, json.dumps(found, indent=2) + "\n")
 
 
 @app.command()
@@ -170,3 +197,32 @@ def environments(
             "languages": projects.totals(rows),
         }
         sys.stdout.write(json.dumps(found) + "\n")
+
+
+@app.command()
+def sandbox(
+    rounds: Annotated[int, typer.Option(min=1, max=200, help="Candidates of each kind.")] = 20,
+    in_a_row: Annotated[
+        int, typer.Option(min=0, help="Candidates after which nothing may be left behind.")
+    ] = 200,
+    page: Annotated[Path | None, typer.Option(help="Write docs/results/sandbox.md here.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
+    ] = False,
+) -> None:
+    """What a box costs: one candidate through every kind of box, interleaved, in one run."""
+    from rich.markdown import Markdown
+
+    from bot.cli import box_figures
+
+    if page is not None:
+        check_writable(page)
+    err = Console(stderr=True)
+    figures = box_figures.measure(rounds, in_a_row, lambda said: err.print(f"[dim]{said}[/]"))
+    text = box_figures.as_markdown(figures, f"evoscale bench sandbox --rounds {rounds}")
+    if page is not None:
+        write_whole(page, text)
+    if as_json:
+        sys.stdout.write(figures.model_dump_json() + "\n")
+        return
+    Console().print(Markdown(text))
