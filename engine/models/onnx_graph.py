@@ -26,7 +26,6 @@ class Shape:
     heads: int
     kv_heads: int
     head: int
-    hidden: int
     epsilon: float
     theta: float
 

@@ -1,18 +1,15 @@
 """A small line model in this process, by onnxruntime on the CPU: what the default install has."""
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ModelUnavailableError
 from engine.line_format import EOS_TOKEN
-from engine.models.base import Completion, Profile, Prompt, Sampling
 from engine.models.decoding import Decoder, Floats, Ints, Row
 from engine.models.folder import WEIGHTS, ModelFolder
-from engine.models.scores import Scores
+from engine.models.local import LocalModel
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -21,54 +18,11 @@ if TYPE_CHECKING:
     from engine.models.onnx_graph import Shape
 
 
-class OnnxLocal:
-    """A Qwen2 folder on disk, loaded at first use, prompted with raw text."""
+class OnnxLocal(LocalModel):
+    """A Qwen2 folder on disk, prompted with raw text."""
 
-    def __init__(
-        self, folder: Path | str, *, name: str, profile: Profile, threads: int | None = None
-    ) -> None:
-        """Name the folder; nothing is read before the first sample."""
-        self._folder = ModelFolder(Path(folder), name)
-        self._profile = profile
-        self._threads = threads
-
-    @property
-    def name(self) -> str:
-        """The name to write in evidence and results."""
-        return self._folder.name
-
-    @property
-    def profile(self) -> Profile:
-        """How this model wants to be prompted."""
-        return self._profile
-
-    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
-        """Yield exactly `sampling.n` completions, each as soon as it is finished.
-
-        The prompt is read once; the same call gives the same texts on the same machine.
-
-        Raises:
-            ModelUnavailableError: a file of the folder is missing or cannot be read.
-            PromptTooLongError: the prompt leaves no room for a completion.
-        """
-        return self._decoder.sample(self._decoder.codec.encode(prompt.user), sampling)
-
-    def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
-        """The log-likelihood of each completion after the prompt.
-
-        `closed` counts the closing token in; without it the texts are beginnings.
-
-        Raises:
-            ModelUnavailableError: a file of the folder is missing or cannot be read.
-            PromptTooLongError: prompt and longest completion exceed the context.
-        """
-        ids = self._decoder.codec.encode(prompt.user)
-        return self._decoder.score(ids, completions, closed=closed)
-
-    @cached_property
-    def _decoder(self) -> Decoder:
-        """The folder's network and tokenizer."""
-        self._folder.check()
+    def _load(self) -> Decoder:
+        """Read the folder, whose files are there."""
         return Decoder(self._network(), _read_codec(self._folder), self._profile)
 
     def _network(self) -> "_OnnxNetwork":
@@ -113,7 +67,6 @@ def _shape(folder: ModelFolder) -> "Shape":
             heads=heads,
             kv_heads=int(str(config["num_key_value_heads"])),
             head=int(str(config.get("head_dim") or hidden // heads)),
-            hidden=hidden,
             epsilon=float(str(config["rms_norm_eps"])),
             theta=float(str(theta)),
         )

@@ -1,65 +1,24 @@
 """A causal language model in this process, by transformers: any folder; a GPU is used."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ModelUnavailableError
-from engine.models.base import Completion, EditFormat, Profile, Prompt, Sampling
+from engine.models.base import EditFormat, Prompt
 from engine.models.decoding import Decoder, Floats, Ints, Row, closing_token
-from engine.models.folder import WEIGHTS, ModelFolder
-from engine.models.scores import Scores
+from engine.models.folder import WEIGHTS
+from engine.models.local import LocalModel
 
 if TYPE_CHECKING:
     import torch
     from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 
-class TransformersLocal:
-    """A model folder on disk, loaded at first use; float32 on CPU, the stored type on a GPU."""
-
-    def __init__(
-        self, folder: Path | str, *, name: str, profile: Profile, threads: int | None = None
-    ) -> None:
-        """Name the folder; nothing is read before the first sample."""
-        self._folder = ModelFolder(Path(folder), name)
-        self._profile = profile
-        self._threads = threads
-
-    @property
-    def name(self) -> str:
-        """The name to write in evidence and results."""
-        return self._folder.name
-
-    @property
-    def profile(self) -> Profile:
-        """How this model wants to be prompted."""
-        return self._profile
-
-    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
-        """Yield exactly `sampling.n` completions, each as soon as it is finished.
-
-        The prompt is read once; the same call gives the same texts on the same machine.
-
-        Raises:
-            ModelUnavailableError: a file of the folder is missing or cannot be read.
-            PromptTooLongError: the prompt leaves no room for a completion.
-        """
-        return self._decoder.sample(self._encode(prompt), sampling)
-
-    def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
-        """The log-likelihood of each completion after the prompt.
-
-        `closed` counts the closing token in; without it the texts are beginnings.
-
-        Raises:
-            ModelUnavailableError: a file of the folder is missing or cannot be read.
-            PromptTooLongError: prompt and longest completion exceed the context.
-        """
-        return self._decoder.score(self._encode(prompt), completions, closed=closed)
+class TransformersLocal(LocalModel):
+    """A model folder on disk; float32 on CPU, the stored type on a GPU."""
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """The prompt's token ids: raw text for a line model, the chat template otherwise."""
@@ -72,12 +31,11 @@ class TransformersLocal:
         )
         return list(self._tokenizer.encode(str(text), add_special_tokens=False))
 
-    @cached_property
-    def _decoder(self) -> Decoder:
-        """The folder's network and tokenizer."""
+    def _load(self) -> Decoder:
+        """Read the folder, whose files are there."""
         closing = closing_token(self._profile, self._tokenizer.eos_token)
         codec = _Codec(self._tokenizer, closing)
-        return Decoder(_TorchNetwork(self._load()), codec, self._profile)
+        return Decoder(_TorchNetwork(self._weights()), codec, self._profile)
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -94,7 +52,7 @@ class TransformersLocal:
         except (OSError, ValueError) as error:
             raise self._folder.unavailable("tokenizer.json", error) from error
 
-    def _load(self) -> "PreTrainedModel":
+    def _weights(self) -> "PreTrainedModel":
         """The folder's weights, ready to be asked."""
         import torch
         from safetensors import SafetensorError
