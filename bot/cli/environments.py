@@ -233,7 +233,7 @@ def as_markdown(rows: Sequence[Row], command: str, isolation: str) -> str:
         "",
         f"Written by `{command}`; isolation `{isolation}`. Every project is pinned by version and",
         "digest in `bot/cli/environments.toml`. The suite runs twice; *green* means that no test",
-        "failed in either run; *red* counts tests that did, *flaky* those that differed; *ran* means",
+        "failed in either run; *red* counts those that did, *flaky* those that differed; *ran* means",
         "that report and exit code agree: such a base can be used, its red tests are set aside by",
         "name. Seconds are of one machine under load and no measure of speed.",
         "",

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.recipes.go import GoRecipe
 from sandbox.recipes.javascript import JavaScriptRecipe
 from sandbox.recipes.layers import Recipe
 from sandbox.recipes.python import PythonRecipe
 
 RECIPES: Mapping[str, Recipe] = {
+    "go": GoRecipe(),
     "python": PythonRecipe(),
     "javascript": JavaScriptRecipe(),
 }

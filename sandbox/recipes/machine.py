@@ -8,7 +8,7 @@ import hashlib
 import logging
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sandbox.toolchain import LIBRARIES, is_elf, needed_libraries, which
 logger = logging.getLogger(__name__)
 
 STEP = "toolchain"
-VERSION = "1"  # raise it when what goes in changes
+VERSION = "2"  # raise it when what goes in changes
 HOME = "opt/env"
 BASE_LIBRARIES = frozenset(
     {*LIBRARIES, "libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
@@ -64,10 +64,7 @@ def layer(toolchain: Toolchain) -> Layer:
         (home / "bin").mkdir(parents=True)
         for place, source in toolchain.trees.items():
             # Links are followed: Debian keeps parts of one program in many places.
-            shutil.copytree(
-                source, home / place, ignore=shutil.ignore_patterns(*toolchain.left_out),
-                ignore_dangling_symlinks=True, dirs_exist_ok=True, symlinks=False,
-            )  # fmt: skip
+            shutil.copytree(source, home / place, ignore=_ignored(toolchain.left_out))
         for place, source in toolchain.files.items():
             (home / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, home / place)
@@ -76,6 +73,19 @@ def layer(toolchain: Toolchain) -> Layer:
             _launch(home, name, place, toolchain.settings, libraries=libraries)
 
     return Layer(_fingerprint(toolchain), lay, toolchain.proof)
+
+
+def _ignored(left_out: Sequence[str]) -> Callable[[str, list[str]], set[str]]:
+    """The names that stay behind: those of the patterns, links to nothing, special files."""
+    matched = shutil.ignore_patterns(*left_out)
+
+    def ignore(directory: str, names: list[str]) -> set[str]:
+        odd = {
+            n for n in names if not (Path(directory, n).is_file() or Path(directory, n).is_dir())
+        }
+        return matched(directory, names) | odd
+
+    return ignore
 
 
 def _fingerprint(toolchain: Toolchain) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 REPORT_BYTES = 32 * 1024 * 1024
 FILES = 20_000
+GO_ID = re.compile(r"(.+?)\.((?:Test|Example|Fuzz)[^/]*)(?:/.*)?$", re.DOTALL)
 
 
 def files_of(ids: Sequence[str]) -> list[str]:
@@ -24,15 +25,14 @@ def files_of(ids: Sequence[str]) -> list[str]:
 
 def go_arguments(ids: Sequence[str]) -> list[str]:
     """`-run` and the packages for ids `package.Test/sub`."""
-    tops = []
-    packages = []
+    tops: dict[str, None] = {}
+    packages: dict[str, None] = {}
     for test in ids:
-        place, _, last = test.rpartition("/") if "/" in test.split(".Test")[0] else ("", "", test)
-        package, _, name = last.partition(".Test")
-        packages.append(f"{place}/{package}" if place else package)
-        tops.append("Test" + name.split("/")[0])
-    pattern = "|".join(re.escape(name) for name in dict.fromkeys(tops))
-    return ["-run", f"^({pattern})$", *dict.fromkeys(packages)]
+        match = GO_ID.match(test)
+        if match:
+            packages[match[1]] = None
+            tops[re.escape(match[2])] = None
+    return ["-run", f"^({'|'.join(tops)})$", *packages] if tops else ["./..."]
 
 
 def maven_arguments(ids: Sequence[str]) -> list[str]:

@@ -1,0 +1,152 @@
+"""Go repositories: `go test -json`, with vendored modules or those that the module proxy has."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox.contract import TestCommand
+from sandbox.errors import ImageBuildError
+from sandbox.recipes import machine
+from sandbox.recipes.declared import text_of
+from sandbox.recipes.layers import Layer, reported, script
+
+VERSION = "1"  # raise it when what goes into an image changes
+STEP = "modules"
+DOWNLOAD_S = 300.0
+TAIL = 4000
+REQUIRED = re.compile(r"^\s*(?:require\s+)?([\w.~-]+\.[\w./~-]+)\s+(v[\w.+-]+)", re.MULTILINE)
+MODULES = "/opt/project/modules"
+CACHE = "/opt/project/cache"
+LEFT_OUT = ("cmd", "test", "api", "misc", "testdata", "*_test.go", "*_race", "doc")
+SETTINGS = {
+    "GOROOT": "/opt/env/go", "GOTOOLCHAIN": "local", "GOPROXY": "off", "GONOSUMDB": "*",
+    "GONOSUMCHECK": "1", "GOFLAGS": "", "GOMODCACHE": MODULES, "GOPATH": "/tmp/go",  # noqa: S108
+    "GOCACHE": "/tmp/cache", "CGO_ENABLED": "0", "GOTELEMETRY": "off",  # noqa: S108
+}  # fmt: skip
+FETCHING = ("GOVCS=*:off", "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw")
+START = (
+    "mkdir -p /tmp/cache && { cp -rs /opt/project/cache/. /tmp/cache/ 2>/dev/null || true; } && "
+    'exec "$@"'
+)
+"""What was compiled for the image is used again: linked to, because it is not to be written."""
+
+
+class GoRecipe:
+    """See `sandbox.recipes.layers.Recipe`."""
+
+    def applies(self, checkout: Path) -> bool:
+        """Whether the repository is a module."""
+        return bool(text_of(checkout / "go.mod"))
+
+    def toolchain(self, checkout: Path) -> Layer:
+        """This machine's Go, without a C compiler.
+
+        Raises:
+            ImageBuildError: there is none.
+        """
+        del checkout
+        go = machine.program("go", "install Go (Debian: 'golang-go')")
+        root = go.parent.parent
+        return machine.layer(
+            machine.Toolchain(
+                "go",
+                launchers={"go": "go/bin/go"},
+                trees={"go": root},
+                settings=SETTINGS,
+                proof=("/opt/env/bin/go", "version"),
+                left_out=LEFT_OUT,
+            )
+        )
+
+    def dependencies(self, checkout: Path) -> Layer:
+        """The modules that are not vendored, and the compiled standard library."""
+        wanted = () if (checkout / "vendor").is_dir() else required(text_of(checkout / "go.mod"))
+        sums = text_of(checkout / "go.sum")
+
+        def lay(target: Path) -> None:
+            place = target / MODULES.lstrip("/")
+            place.mkdir(parents=True)
+            if wanted:
+                download(wanted, sums, place)
+
+        build = ("env", f"GOCACHE={CACHE}", "go", "build", "std")
+        return Layer("\n".join([VERSION, *wanted, sums if wanted else ""]), lay, warm(build))
+
+    def source(self, checkout: Path) -> Layer:
+        """The repository."""
+        del checkout
+        return Layer(VERSION, nothing, script("build_repo.py"))
+
+    def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
+        """`go test -json` over all packages."""
+        del checkout
+        go = ["sh", "-c", START, "sh", "go", "test", "-json", "-count=1", "-vet=off"]
+        order: dict[str, object] = {
+            "argv": go, "select": "go", "all": ["./..."], "output": "text",
+        }  # fmt: skip
+        if not wanted:
+            return (reported("go", order, "go.mod names a module"),)
+        words = [word for word in wanted if word != "{tests}"]
+        reason = "the repository's owner set this command"
+        if words[:2] == ["go", "test"]:
+            return (
+                reported("go", {**order, "all": [w for w in words[2:] if w != "-json"]}, reason),
+            )
+        return (TestCommand("command", tuple(words), reason),)
+
+
+def nothing(target: Path) -> None:
+    """Lay nothing: what is built is the repository alone."""
+    del target
+
+
+def warm(build: Sequence[str]) -> tuple[str, ...]:
+    """A build step whose failure costs time later and nothing else."""
+    return ("sh", "-c", '"$@" || true', "sh", *build)
+
+
+def required(text: str) -> tuple[str, ...]:
+    """The modules that go.mod requires, as `path version`."""
+    lines = [line.split("//")[0] for line in text.splitlines() if "=>" not in line]
+    return tuple(
+        sorted({f"{name} {version}" for name, version in REQUIRED.findall("\n".join(lines))})
+    )
+
+
+def download(wanted: Sequence[str], sums: str, place: Path) -> None:
+    """Fetch modules as data: Go runs nothing of a module that it downloads.
+
+    Version control programs are off, so only the module proxy that Go is configured for is asked.
+
+    Raises:
+        ImageBuildError: it does not answer, or does not have one.
+    """
+    go = machine.program("go", "install Go (Debian: 'golang-go')")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = "".join(f"\t{entry}\n" for entry in wanted)
+        module = f"module environment\n\nrequire (\n{lines})\n"
+        (folder / "go.mod").write_text(module, encoding="utf-8")
+        (folder / "go.sum").write_text(sums, encoding="utf-8")
+        settings = [
+            f"GOMODCACHE={place}",
+            "GOVCS=*:off",
+            "GOTOOLCHAIN=local",
+            "GOFLAGS=-modcacherw",
+        ]
+        try:
+            done = subprocess.run(
+                ["env", *settings, str(go), "mod", "download"], cwd=folder, capture_output=True,
+                text=True, errors="replace", timeout=DOWNLOAD_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
+            raise ImageBuildError(STEP, reason) from error
+    if done.returncode:
+        shutil.rmtree(place, ignore_errors=True)
+        last = (done.stderr.strip().splitlines() or ["go said nothing"])[-1][:200]
+        advice = "vendor them ('go mod vendor') or set GOPROXY to one that answers"
+        raise ImageBuildError(STEP, f"{last}; {advice}", done.stderr[-TAIL:])
