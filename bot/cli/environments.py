@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from bot.demo.cases import CaseUnavailableError, fetch
+from engine.errors import BadInputError
 from engine.snapshot import extract_member
 from sandbox.contract import Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError, SandboxError
@@ -65,6 +66,9 @@ class Row(BaseModel):
     recipe: str = ""
 
 
+ROWS = TypeAdapter(list[Row])
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """The list's part that was asked for, and where it is tried."""
@@ -81,13 +85,36 @@ def load(only: str = "") -> list[Pin]:
     return [pin for pin in pins if only in {"", pin.language, pin.name}]
 
 
-def run_all(bench: Bench, say: Callable[[Row], None]) -> list[Row]:
-    """Try every project; one that cannot be tried says why and does not stop the rest."""
+def run_all(bench: Bench, known: Sequence[Row], say: Callable[[Row], None]) -> list[Row]:
+    """Try every project that is not known; one that cannot be tried does not stop the rest."""
+    by_name = {(row.language, row.name, row.version): row for row in known}
     rows = []
     for pin in bench.pins:
-        rows.append(try_one(pin, bench.sandbox, bench.settings))
-        say(rows[-1])
+        row = by_name.get((pin.language, pin.name, pin.version))
+        if row is None:
+            row = try_one(pin, bench.sandbox, bench.settings)
+            say(row)
+        rows.append(row)
     return rows
+
+
+def read_rows(path: Path | None) -> list[Row]:
+    """The projects that an earlier run has finished; none where there was no such run.
+
+    Raises:
+        BadInputError: the file holds something else.
+    """
+    if path is None or not path.is_file():
+        return []
+    try:
+        return ROWS.validate_json(path.read_bytes())
+    except ValueError as error:
+        raise BadInputError(f"{path} holds no results of this bench: {error}") from error
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """What `read_rows` reads."""
+    return ROWS.dump_json(list(rows), indent=1).decode() + "\n"
 
 
 def try_one(pin: Pin, sandbox: Sandbox, settings: SandboxSettings) -> Row:

@@ -165,27 +165,39 @@ def environments(
     page: Annotated[
         Path | None, typer.Option(help="Write docs/results/environments.md here.")
     ] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="JSON, written after each; a run goes on where it ended."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
     ] = False,
 ) -> None:
-    """Bring real projects to a green base without a human; each failure has its reason."""
+    """Bring real projects to a green base without a human; each failure has its reason.
+
+    With --out a run that was interrupted goes on: projects in the file are not tried again.
+    """
     from bot.cli import environments as projects
     from sandbox.backends import open_sandbox
     from sandbox.settings import SandboxSettings
 
-    if page is not None:
-        check_writable(page)
+    for path in (page, out_file):
+        if path is not None:
+            check_writable(path)
+    known = projects.read_rows(out_file)
     err = Console(stderr=True)
     settings = SandboxSettings(kind=sandbox, wall_clock_s=300.0)
     bench = projects.Bench(projects.load(only), open_sandbox(sandbox, settings), settings)
 
     def say(row: projects.Row) -> None:
+        known.append(row)
+        if out_file is not None:
+            write_whole(out_file, projects.as_json(known))
         word = "[green]green[/]" if row.green else f"[dim]{escape(row.reason)}[/]"
         name = f"{row.language} {row.name} {row.version}"
         err.print(f"{name:44} {row.tests:5} tests {word}", soft_wrap=True)
 
-    rows = projects.run_all(bench, say)
+    rows = projects.run_all(bench, list(known), say)
     command = f"evoscale bench environments{f' --only {only}' if only else ''} --sandbox {sandbox}"
     if page is not None:
         write_whole(page, projects.as_markdown(rows, command, bench.sandbox.isolation))
@@ -215,8 +227,10 @@ def sandbox(
 
     from bot.cli import box_figures
 
-    if page is not None:
-        check_writable(page)
+    for path in (page, out_file):
+        if path is not None:
+            check_writable(path)
+    known = projects.read_rows(out_file)
     err = Console(stderr=True)
     figures = box_figures.measure(rounds, in_a_row, lambda said: err.print(f"[dim]{said}[/]"))
     text = box_figures.as_markdown(figures, f"evoscale bench sandbox --rounds {rounds}")
