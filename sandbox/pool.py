@@ -53,7 +53,7 @@ class PooledSandbox:
 
     def __init__(self, sandbox: Sandbox, size: int, cores: int | None = None) -> None:
         """Keep up to `size` boxes ready; `cores` is how many may run at once (None: all)."""
-        self._sandbox = sandbox
+        self.inner = sandbox
         self._size = size
         self._cores = cores or len(os.sched_getaffinity(0))
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class PooledSandbox:
     @property
     def isolation(self) -> str:
         """The other's: a box is the same whenever it was started."""
-        return self._sandbox.isolation
+        return self.inner.isolation
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
@@ -80,7 +80,7 @@ class PooledSandbox:
         with self._lock:
             self._running += 1
         try:
-            opened = self._take(kind) or self._sandbox.open(image, limits)
+            opened = self._take(kind) or self.inner.open(image, limits)
             self._fill(kind)
             with opened as box:
                 yield box
@@ -91,23 +91,23 @@ class PooledSandbox:
 
     def has_image(self, image: str) -> bool:
         """Whether an image of this name can be opened; see `Sandbox.has_image`."""
-        return self._sandbox.has_image(image)
+        return self.inner.has_image(image)
 
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
         """Make an image; see `Sandbox.build`."""
-        self._sandbox.build(image, base, layer, script)
+        self.inner.build(image, base, layer, script)
 
     def reap(self) -> int:
         """Close boxes that waited too long, and have the other reap; see `Sandbox.reap`."""
-        return self._close(self._expired()) + self._sandbox.reap()
+        return self._close(self._expired()) + self.inner.reap()
 
     def images(self) -> Sequence[StoredImage]:
         """All images; see `Sandbox.images`."""
-        return self._sandbox.images()
+        return self.inner.images()
 
     def discard(self, name: str) -> bool:
         """Remove an image that nothing needs; see `Sandbox.discard`."""
-        return self._sandbox.discard(name)
+        return self.inner.discard(name)
 
     def empty(self) -> int:
         """Close all boxes that wait; says how many."""
@@ -119,6 +119,11 @@ class PooledSandbox:
         """How many boxes wait."""
         with self._lock:
             return len(self._ready)
+
+    def starting(self) -> int:
+        """How many boxes are being started."""
+        with self._lock:
+            return self._starting
 
     def _take(self, kind: tuple[str, Limits]) -> AbstractContextManager[Box] | None:
         """A living box of this kind that waited, as if it were opened now."""
@@ -151,7 +156,7 @@ class PooledSandbox:
             self._work.get()()
 
     def _start(self, kind: tuple[str, Limits]) -> None:
-        closing = self._sandbox.open(*kind)
+        closing = self.inner.open(*kind)
         made: Ready | None = None
         try:
             made = Ready(kind, closing, closing.__enter__(), time.monotonic())

@@ -227,10 +227,8 @@ def sandbox(
 
     from bot.cli import box_figures
 
-    for path in (page, out_file):
-        if path is not None:
-            check_writable(path)
-    known = projects.read_rows(out_file)
+    if page is not None:
+        check_writable(page)
     err = Console(stderr=True)
     figures = box_figures.measure(rounds, in_a_row, lambda said: err.print(f"[dim]{said}[/]"))
     text = box_figures.as_markdown(figures, f"evoscale bench sandbox --rounds {rounds}")
