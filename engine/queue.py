@@ -69,8 +69,12 @@ class Transport(filesystem.Transport):
 
 def _write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f".{uuid.uuid4().hex}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def make_app(broker_url: str, broker_dir: Path) -> Celery:

@@ -1,10 +1,12 @@
 """The folder as queue: every message arrives whole, however many write and read at once."""
 
 import threading
+from collections.abc import Callable
 
 from kombu import Connection, Queue
 
 from engine.queue import GPU, REPAIR, Transport, make_app, wake
+from tests.small_disk import SmallDisk
 
 MESSAGES = 200
 
@@ -35,6 +37,21 @@ def test_a_quick_reader_never_takes_half_a_message(tmp_path):
         for writer in writers:
             writer.join()
     assert len(set(read)) == MESSAGES
+
+
+def test_a_full_disk_takes_no_message_and_keeps_no_half_of_one(
+    small_disk: Callable[[int], SmallDisk],
+) -> None:
+    disk = small_disk(1)
+    app = make_app("filesystem://", disk.path)
+    assert wake(app, REPAIR, "first")
+    disk.fill()
+    before = {path for path in disk.path.rglob("*") if path.is_file()}
+    assert wake(app, REPAIR, "second") is False
+    assert {path for path in disk.path.rglob("*") if path.is_file()} == before
+    disk.make_room()
+    assert wake(app, REPAIR, "second")
+    assert len(list(disk.path.glob("messages/*.msg"))) == 2
 
 
 def test_a_broker_that_is_down_is_a_value_not_an_error(tmp_path):
