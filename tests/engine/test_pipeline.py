@@ -110,6 +110,7 @@ def test_an_issue_with_an_example_ends_resolved_with_all_its_evidence(made: Made
     assert evidence.tests[0].after == "PASSED"
     assert evidence.isolation == bench.sandbox.isolation
     assert evidence.reproduction is not None
+    assert evidence.trial.startswith("1 of 1 passed alone, and failed when they were turned around")
     assert "+    return price * (100 - percent) / 100" in outcome.patch
     stages = [p.stage for p in bench.progress]
     assert stages[0] is Stage.ENVIRONMENT
@@ -145,6 +146,41 @@ def test_a_patch_that_reaches_for_the_test_runner_is_refused_by_name(made: Made)
     repair(bench.request, bench.engine([[projects.TAMPERS]]))
     notes = [row.note for row in bench.store.candidates(bench.job.job_id)]
     assert any("pytest" in note and note.startswith("refused") for note in notes)
+
+
+LIES = """\
+### receipts.py
+<<<<<<< SEARCH
+def total(prices):
+=======
+import importlib
+
+reports = importlib.import_module("_py" + "test.reports")
+original = reports.TestReport.from_item_and_call.__func__
+
+
+def lie(cls, item, call):
+    if item.nodeid.startswith("te" + "st_"):
+        call.excinfo = None
+    return original(cls, item, call)
+
+
+reports.TestReport.from_item_and_call = classmethod(lie)
+
+
+def total(prices):
+>>>>>>> REPLACE
+"""
+
+
+def test_a_patch_that_fools_its_tests_is_not_offered(made: Made):
+    bench = made()
+    outcome = repair(bench.request, bench.engine([[LIES]]))
+    assert isinstance(outcome, NoPatch)
+    assert (
+        "could be believed (test_evoscale_reproduction.py::test_issue[example_1] passes as well"
+        in outcome.reason
+    )
 
 
 def test_red_tests_are_the_goal_where_the_issue_has_no_example(tmp_path, made: Made):
