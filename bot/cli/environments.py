@@ -8,7 +8,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,6 @@ from sandbox.settings import SandboxSettings
 
 LIST = Path(__file__).with_name("environments.toml")
 FIXTURES = Path("tests") / "fixtures" / "repos"
-RUNS = 2
 FETCH_S = 120.0
 REASON_CHARS = 300
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
@@ -140,8 +139,11 @@ def try_one(pin: Pin, sandbox: Sandbox, settings: SandboxSettings) -> Row:
 
 def _judged(row: Row, environment: Environment, sandbox: Sandbox, settings: SandboxSettings) -> Row:
     spec = TestSpec(environment.image, environment.command)
-    runs = [run_tests(sandbox, spec, None, settings.limits()) for _ in range(RUNS)]
-    first = runs[0]
+    first = run_tests(sandbox, spec, None, settings.limits())
+    if first.changed:  # what a suite of the repository itself writes is no tampering
+        spec = replace(spec, churn=first.changed)
+        first = run_tests(sandbox, spec, None, settings.limits())
+    runs = [first, run_tests(sandbox, spec, None, settings.limits())]
     ids = {test for run in runs for test in run.statuses}
     flaky = [test for test in ids if len({run.statuses.get(test) for run in runs}) > 1]
     red = [test for test in sorted(ids) if any(run.statuses.get(test) in BAD for run in runs)]

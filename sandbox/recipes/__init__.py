@@ -7,9 +7,11 @@ from sandbox.recipes.go import GoRecipe
 from sandbox.recipes.javascript import JavaScriptRecipe
 from sandbox.recipes.layers import Recipe
 from sandbox.recipes.python import PythonRecipe
+from sandbox.recipes.rust import RustRecipe
 
 RECIPES: Mapping[str, Recipe] = {
     "go": GoRecipe(),
+    "rust": RustRecipe(),
     "python": PythonRecipe(),
     "javascript": JavaScriptRecipe(),
 }

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 STEP = "packages"
 DOWNLOAD_S = 300.0
 TRIES = 6
+ANY = "*"
 MOST_BYTES = 1536 * 1024**2
 MOST_FILES = 150_000
 MISSING = re.compile(
@@ -36,7 +37,7 @@ OPTIONS = (
 
 
 def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
-    """Lay `node_modules` below a directory; gives the direct dependencies that cannot be had.
+    """Lay `node_modules` below a directory; gives what cannot be had as it is asked for.
 
     Raises:
         ImageBuildError: no npm, no registry that answers, too much, or not in time; says which.
@@ -54,8 +55,11 @@ def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ..
         missing = {name for name in MISSING.findall(said) if name in asked}
         if not missing:
             raise ImageBuildError(STEP, _reason(said), said[-4000:])
-        dropped += sorted(missing)
-        asked = {name: text for name, text in asked.items() if name not in missing}
+        gone = {name for name in missing if asked[name] == ANY}
+        dropped += [f"{name} {asked[name]}" for name in sorted(missing - gone)]
+        # A registry that lags behind has an older one, which is more use than none.
+        asked = {n: ANY if n in missing else text for n, text in asked.items() if n not in gone}
+        lock = ""
     _check_size(place)
     for name in ("package.json", "package-lock.json"):
         (place / name).unlink(missing_ok=True)
