@@ -169,8 +169,12 @@ def space_is_limited(box: Box) -> str | None:
 
 def files_are_limited(box: Box) -> str | None:
     """The number of files has a limit as well."""
-    result = python(box, MANY_FILES)
-    return said(result) if result.exit_code == 0 and b"made" in result.output else None
+    for place in ("/tmp", "/dev/shm"):  # noqa: S108
+        result = python(box, MANY_FILES, place)
+        python(box, "import shutil, sys; shutil.rmtree(sys.argv[1] + '/many')", place)
+        if result.exit_code == 0 and b"made" in result.output:
+            return f"{place}: {said(result)}"
+    return None
 
 
 def processors_are_limited(box: Box) -> str | None:
@@ -265,6 +269,7 @@ GVISOR = frozenset(
     {
         "process 1 is out of reach",  # its kernel lets process 1 be killed: the box then ends
         "a box outlives a fork bomb",  # what limits it is around the whole kernel, which ends
+        "files are limited",  # by memory only, and then the box ends
         "processors are limited",  # the limit is around it; its own clock of used time is coarse
         "files are read and written without following links",  # O_NOFOLLOW of a directory does
     }

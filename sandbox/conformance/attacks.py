@@ -136,11 +136,12 @@ except OSError:
     print("full")
 """
 MANY_FILES = """
-import os
-os.mkdir("/tmp/many")
+import os, sys
+place = sys.argv[1] + "/many"
+os.mkdir(place)
 try:
     for number in range(130_000):
-        os.close(os.open(f"/tmp/many/{number}", os.O_CREAT | os.O_WRONLY))
+        os.close(os.open(f"{place}/{number}", os.O_CREAT | os.O_WRONLY))
     print("made", number)
 except OSError:
     print("full")

@@ -190,7 +190,6 @@ class DockerSandbox:
                     ulimit(name="core", soft=0, hard=0),
                     ulimit(name="fsize", soft=FILE_BYTES, hard=FILE_BYTES),
                 ],
-                shm_size=spaces(limits, self._settings.disk_bytes).shm,
                 log_config=docker.types.LogConfig(type="none"),
                 auto_remove=True,  # the warden ends with our end of the line, even on SIGKILL
                 ipc_mode="private",
@@ -204,6 +203,8 @@ class DockerSandbox:
         return {
             "/repo": f"{owned},size={size.repo},nr_inodes={size.repo_files},mode=755",
             "/tmp": f"{owned},size={size.tmp},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108
+            # The engine's own has a size, but no limit on files.
+            "/dev/shm": f"{owned},size={size.shm},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108
         }
 
     @contextmanager
