@@ -37,6 +37,8 @@ def test_an_engine_killed_in_a_stage_is_continued_by_the_next(tmp_path, play, st
     story.stack.kill("engine-worker")
     story.stack.start("engine-worker")
     story.assert_ended_once(number)
+    (job,) = story.store.recent(1)
+    assert job.spent_s > 0
 
 
 @pytest.mark.parametrize(
