@@ -1,0 +1,124 @@
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sandbox.errors import ImageBuildError
+from sandbox.recipes import choose
+from sandbox.recipes.javascript import JavaScriptRecipe
+from sandbox.recipes.npm_manifest import read_manifest
+from sandbox.recipes.npm_scripts import Script, choose_script
+from tests.sandbox.conftest import WriteRepository
+
+
+def manifest(**changes: object) -> dict[str, str]:
+    return {"package.json": json.dumps({"name": "x", **changes})}
+
+
+def chosen(write: WriteRepository, scripts: dict[str, str], **more: object) -> Script | None:
+    root = write(manifest(scripts=scripts, **more))
+    return choose_script(read_manifest(root), root)
+
+
+@pytest.mark.parametrize(
+    ("script", "runner", "arguments"),
+    [
+        ("vitest run --coverage", "vitest", ("run",)),
+        ("jest --ci --coverageReporters text src", "jest", ("src",)),
+        ("nyc --reporter=lcov mocha -R dot 'spec/**/*.js'", "mocha", ("spec/**/*.js",)),
+        ("cross-env A=b c8 node --test test/*.js", "node", ("--test", "test/*.js")),
+        ("tape test/*.js | tap-dot", "tap", ("test/*.js",)),
+        ("npm run lint && npm run unit -- test/a.js", "tap", ("one.js", "test/a.js")),
+        ("node ./node_modules/mocha/bin/mocha.js test", "mocha", ("test",)),
+        ("node check.js", "command", ("check.js",)),
+    ],
+)
+def test_the_script_leads_to_a_runner(
+    write_repository: WriteRepository, script: str, runner: str, arguments: tuple[str, ...]
+) -> None:
+    scripts = {"test": script, "lint": "eslint .", "unit": "tape one.js"}
+    found = chosen(write_repository, scripts)
+    assert found is not None
+    assert (found.runner, found.arguments) == (runner, arguments)
+
+
+def test_a_build_that_the_tests_need_comes_first(write_repository: WriteRepository) -> None:
+    scripts = {"test": "tsc -p . && eslint . && mocha out", "build": "rollup -c"}
+    found = chosen(write_repository, scripts, main="dist/index.js")
+    assert found is not None
+    assert found.builds == (("rollup", "-c"), ("tsc", "-p", "."))
+
+
+def test_scripts_that_call_each_other_for_ever_lead_nowhere(
+    write_repository: WriteRepository,
+) -> None:
+    assert chosen(write_repository, {"test": "npm run a", "a": "npm test"}) is None
+
+
+def test_without_a_script_a_dependency_or_a_folder_decides(
+    write_repository: WriteRepository,
+) -> None:
+    found = chosen(write_repository, {}, devDependencies={"jest": "29"})
+    assert found is not None
+    assert found.runner == "jest"
+
+
+def test_an_unknown_runner_is_told(write_repository: WriteRepository) -> None:
+    root = write_repository(manifest(scripts={"test": "asynct test"}))
+    with pytest.raises(ImageBuildError, match="asynct"):
+        JavaScriptRecipe().commands(root, None)
+
+
+def test_only_packages_of_the_registry_are_asked_for(write_repository: WriteRepository) -> None:
+    asked = {
+        "good": "^1.2.3 || 2.x",
+        "alias": "npm:@scope/other@^1",
+        "git": "git+ssh://git@example.org/x.git",
+        "short": "owner/repository",
+        "path": "file:../../etc",
+        "address": "http://169.254.169.254/x.tgz",
+        "../up": "1",
+    }
+    root = write_repository(manifest(dependencies=asked, devDependencies={"eslint-x": "1"}))
+    assert set(read_manifest(root).wanted) == {"good", "alias"}
+
+
+def test_locks_of_three_kinds_pin(write_repository: WriteRepository) -> None:
+    wanted = manifest(dependencies={"a": "^1.0.0", "@b/c": "~2"})
+    yarn = 'a@^1.0.0:\n  version "1.4.2"\n\n"@b/c@~2", "@b/c@2":\n  version "2.0.1"\n'
+    pnpm = "importers:\n  .:\n    dependencies:\n      a:\n        specifier: ^1.0.0\n"
+    pnpm += "        version: 1.3.0(x@1)\n"
+    assert read_manifest(write_repository({**wanted, "yarn.lock": yarn})).wanted == {
+        "a": "1.4.2",
+        "@b/c": "2.0.1",
+    }
+    (write_repository(wanted) / "yarn.lock").unlink()
+    found = read_manifest(write_repository({**wanted, "pnpm-lock.yaml": pnpm}))
+    assert (found.wanted["a"], found.pinned_by) == ("1.3.0", "pnpm-lock.yaml")
+
+
+def test_npms_own_lock_loses_its_addresses(write_repository: WriteRepository) -> None:
+    packages = {
+        "": {"name": "x"},
+        "node_modules/a": {"version": "1.0.0", "resolved": "https://evil.example/a.tgz"},
+        "node_modules/b": {"version": "1.0.0", "resolved": "git+ssh://evil.example/b"},
+        "node_modules/c": {"link": True, "resolved": "../c"},
+    }
+    lock = json.dumps({"lockfileVersion": 3, "packages": packages})
+    found = read_manifest(write_repository({**manifest(), "package-lock.json": lock}))
+    assert json.loads(found.lock)["packages"] == {"node_modules/a": {"version": "1.0.0"}}
+    assert "evil" not in found.lock
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=st.text(max_size=300))
+def test_no_manifest_breaks_the_reading(write_repository: WriteRepository, text: str) -> None:
+    root = write_repository({"package.json": text, "yarn.lock": text, "pnpm-lock.yaml": text})
+    read_manifest(root)
+    scripts = chosen(write_repository, {"test": text})
+    assert scripts is None or scripts.runner
+
+
+def test_the_manifest_decides_the_language(write_repository: WriteRepository) -> None:
+    assert isinstance(choose(write_repository(manifest())), JavaScriptRecipe)
