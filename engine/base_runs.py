@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
-from sandbox.runner import run_tests
+from sandbox.runner import EVERYTHING, run_tests
 
 GOOD = frozenset({TestStatus.PASSED, TestStatus.XFAIL})
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
@@ -72,6 +72,10 @@ def _settled(
     if report.changed:
         suite = replace(suite, churn=report.changed)
         notes = (f"it changes {', '.join(report.changed[:3])} itself",)
+        report = run_tests(sandbox, suite, None, limits)
+    if set(report.changed) - set(suite.churn):
+        suite = replace(suite, churn=(EVERYTHING,))
+        notes = ("it changes files of its own tests, others each time",)
         report = run_tests(sandbox, suite, None, limits)
     if not report.ran and not report.timed_out and suite.canaries:
         plain = replace(suite, canaries=False)

@@ -38,6 +38,14 @@ def trusted(path: str, names: list[str], places: list[str]) -> bool:
     return os.path.splitext(name)[1] in CODE and bool(set(places) & set(parents))  # noqa: PTH122
 
 
+def beside_trusted(path: str) -> bool:
+    """Whether a new file lies in a directory of the repository's: in others it decides nothing."""
+    directory = os.path.dirname(path)  # noqa: PTH120  # speed
+    if os.path.basename(directory) == "__pycache__":  # noqa: PTH119
+        directory = os.path.dirname(directory)  # noqa: PTH120
+    return os.path.isdir(f"{PRISTINE}/{directory}")  # noqa: PTH112
+
+
 def digest(path: str) -> str | None:
     """A regular file's hash; None for anything else."""
     file = Path(path)
@@ -65,7 +73,7 @@ def changed(order: dict[str, object]) -> Iterator[str]:
                 yield path
     for path in files(REPO):
         known = path in laid or path in ignored or os.path.lexists(f"{PRISTINE}/{path}")
-        if not known and trusted(path, [*names, *COMPILED], []):
+        if not known and beside_trusted(path) and trusted(path, [*names, *COMPILED], []):
             yield path
 
 

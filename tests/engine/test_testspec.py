@@ -103,6 +103,18 @@ def test_a_suite_that_writes_its_own_configuration_is_not_called_tampered(learnt
     assert baseline.notes == ("it changes setup.cfg itself",)
 
 
+def test_a_suite_that_writes_other_files_of_its_own_each_time_is_excused_all(learnt: Learn) -> None:
+    baseline = learnt(
+        projects.TESTS
+        + "\n\ndef test_writes():\n    import uuid\n    open(f'test_{uuid.uuid4().hex}.py', 'w').close()\n"
+        + "\n\ndef test_elsewhere(tmp_path_factory):\n    import os\n    os.mkdir('new')\n"
+        + "    open('new/conftest.py', 'w').close()\n"
+    )
+    assert isinstance(baseline, Baseline)
+    assert baseline.churn == ("*",)
+    assert baseline.notes == ("it changes files of its own tests, others each time",)
+
+
 def test_a_suite_that_does_not_bear_tests_of_ours_goes_without(
     learnt: Learn, tmp_path: Path
 ) -> None:
