@@ -1,10 +1,27 @@
 """`EVOSCALE_ENGINE_*`: what an operator may set for the side that searches; no GitHub secret."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS = (
+    "EVOSCALE_BOT_PRIVATE_KEY",
+    "EVOSCALE_BOT_PRIVATE_KEY_FILE",
+    "EVOSCALE_BOT_WEBHOOK_SECRET",
+    "EVOSCALE_BOT_WEBHOOK_SECRET_FILE",
+    "EVOSCALE_ENGINE_MODEL_API_KEY",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+)
+"""What a process that starts boxes has no use for: whoever gets out of one would have it."""
+
+
+def held_secrets() -> tuple[str, ...]:
+    """The names of `SECRETS` that this process was given."""
+    return tuple(name for name in SECRETS if os.environ.get(name))  # noqa: TID251  # a settings module reads it
 
 
 class EngineSettings(BaseSettings):

@@ -222,6 +222,8 @@ def worker(
     if role == "bot":
         from bot.tasks import app as celery
     else:
+        if role == "sandbox":
+            _must_hold_no_secret()
         from engine.tasks import app as celery
         from sandbox.guarantees import open_checked
         from sandbox.settings import SandboxSettings
@@ -232,6 +234,18 @@ def worker(
     celery.worker_main(
         [*arguments, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
     )
+
+
+def _must_hold_no_secret() -> None:
+    from engine.errors import BadInputError
+    from engine.settings import held_secrets
+
+    held = held_secrets()
+    if held:
+        raise BadInputError(
+            f"this worker was given {', '.join(held)}; a process that starts boxes must hold no "
+            "secret, so unset it there (docs/security.md)"
+        )
 
 
 @app.command()
