@@ -270,13 +270,15 @@ def _per_second(sandbox: Sandbox, spec: TestSpec, rounds: int, cores: int) -> fl
 
 def _idle_mib(sandbox: Sandbox, image: str) -> float:
     """What a box that waits takes: its processes and those that hold it, shared pages once."""
-    before = _descendants(os.getpid())
+    before = _of_boxes(sandbox)
     with sandbox.open(image, SandboxSettings().limits()) as box:
         box.exec(["true"])
-        found = (_descendants(os.getpid()) - before) | _in_control_groups()
-        if sandbox.isolation.startswith("docker"):
-            found |= _of_containers()
-        return sum(_proportional_kib(process) for process in found) / 1024
+        return sum(_proportional_kib(one) for one in _of_boxes(sandbox) - before) / 1024
+
+
+def _of_boxes(sandbox: Sandbox) -> frozenset[int]:
+    ours = _descendants(os.getpid()) | _in_control_groups()
+    return ours | _of_containers() if sandbox.isolation.startswith("docker") else ours
 
 
 def _descendants(process: int) -> frozenset[int]:

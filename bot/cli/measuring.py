@@ -231,7 +231,8 @@ def sandbox(
         check_writable(page)
     err = Console(stderr=True)
     figures = box_figures.measure(rounds, in_a_row, lambda said: err.print(f"[dim]{said}[/]"))
-    text = box_figures.as_markdown(figures, f"evoscale bench sandbox --rounds {rounds}")
+    command = f"evoscale bench sandbox --rounds {rounds} --in-a-row {in_a_row}"
+    text = box_figures.as_markdown(figures, command)
     if page is not None:
         write_whole(page, text)
     if as_json:
