@@ -10,11 +10,12 @@ from sandbox.recipes.python import PythonRecipe
 from sandbox.recipes.rust import RustRecipe
 
 RECIPES: Mapping[str, Recipe] = {
+    "python": PythonRecipe(),
     "go": GoRecipe(),
     "rust": RustRecipe(),
-    "python": PythonRecipe(),
     "javascript": JavaScriptRecipe(),
 }
+"""Python first: its projects often carry a crate or a `package.json` beside their own manifest."""
 
 
 def choose(checkout: Path) -> Recipe | None:

@@ -31,6 +31,10 @@ DROPPED_OPTIONS = TAKES_A_VALUE | frozenset(
      "--sw", "--stepwise", "--no-cov", "--mypy", "--flake8", "--pylint", "--ruff", "--black",
      "--isort", "--no-cov-on-fail"}
 )  # fmt: skip
+MANIFESTS = (
+    "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini", "pytest.ini",
+)  # fmt: skip
+OTHERS = ("go.mod", "Cargo.toml", "package.json")
 SPHINX = ("docs/conf.py", "doc/conf.py", "docs/source/conf.py", "doc/source/conf.py")
 DROPPED_PREFIX = re.compile(r"--cov(-|=|$)|-n(\d+|auto)$")
 """Options of a repository that change what is run, or need plugins that a repair does not need."""
@@ -40,16 +44,11 @@ class PythonRecipe:
     """See `sandbox.recipes.layers.Recipe`."""
 
     def applies(self, checkout: Path) -> bool:
-        """Whether there is any Python in it."""
-        named = (
-            "pyproject.toml",
-            "setup.py",
-            "setup.cfg",
-            "requirements.txt",
-            "tox.ini",
-            "pytest.ini",
-        )
-        return any((checkout / name).is_file() for name in named) or any(checkout.rglob("*.py"))
+        """Whether it declares a Python project, or is Python and declares nothing else."""
+        if any((checkout / name).is_file() for name in MANIFESTS):
+            return True
+        other = any((checkout / name).is_file() for name in OTHERS)
+        return not other and any(checkout.rglob("*.py"))
 
     def toolchain(self, checkout: Path) -> None:
         """None: every base image has Python."""

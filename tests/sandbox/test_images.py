@@ -51,7 +51,7 @@ def test_a_repository_without_python_is_told_so(
     sandbox: Sandbox, write_repository: WriteRepository
 ) -> None:
     root = write_repository({"main.go": "package main\n"})
-    with pytest.raises(ImageBuildError, match="only Python"):
+    with pytest.raises(ImageBuildError, match="no manifest of a known language"):
         images.prepare(sandbox, root, test_command=None, settings=settings())
 
 

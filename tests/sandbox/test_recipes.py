@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.recipes import choose
+from sandbox.recipes import RECIPES, choose
 from sandbox.recipes.pyproject_file import poetry_range
 from sandbox.recipes.python import PythonRecipe, asked_for, kept_options, missing_always
 from sandbox.recipes.python_project import READERS, read_project
@@ -220,6 +220,13 @@ def test_what_has_no_manifest_and_no_python_has_no_recipe(
 ) -> None:
     assert choose(write_repository({"x.js": ""})) is None
     assert isinstance(choose(write_repository({"x.py": ""})), PythonRecipe)
+
+
+def test_a_manifest_counts_more_than_a_stray_file(write_repository: WriteRepository) -> None:
+    both = {"Cargo.toml": "[package]\n", "pyproject.toml": "[project]\n"}
+    assert choose(write_repository(both)) is RECIPES["python"]
+    (write_repository(both) / "pyproject.toml").unlink()
+    assert choose(write_repository({"Cargo.toml": "[package]\n", "x.py": ""})) is RECIPES["rust"]
 
 
 def test_the_same_declarations_make_the_same_environment(write_repository: WriteRepository) -> None:
