@@ -255,10 +255,12 @@ def totals(rows: Iterable[Row]) -> Mapping[str, Mapping[str, int]]:
     return found
 
 
-def as_markdown(rows: Sequence[Row], command: str, isolation: str) -> str:
+def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str) -> str:
     """The page `docs/results/environments.md`."""
     lines = [
         "# Environments of real projects",
+        "",
+        f"{len(rows)} of the {of} projects in the list were tried in this run.",
         "",
         f"Written by `{command}`; isolation `{isolation}`. Every project is pinned by version and",
         "digest in `bot/cli/environments.toml`. The suite runs twice; *green* means that no test",

@@ -189,18 +189,24 @@ def environments(
     settings = SandboxSettings(kind=sandbox, wall_clock_s=300.0)
     bench = projects.Bench(projects.load(only), open_sandbox(sandbox, settings), settings)
 
-    def say(row: projects.Row) -> None:
-        known.append(row)
+    command = f"evoscale bench environments{f' --only {only}' if only else ''} --sandbox {sandbox}"
+
+    def keep() -> None:
         if out_file is not None:
             write_whole(out_file, projects.as_json(known))
+        if page is not None:
+            told = (len(bench.pins), command, bench.sandbox.isolation)
+            write_whole(page, projects.as_markdown(known, *told))
+
+    def say(row: projects.Row) -> None:
+        known.append(row)
+        keep()
         word = "[green]green[/]" if row.green else f"[dim]{escape(row.reason)}[/]"
         name = f"{row.language} {row.name} {row.version}"
         err.print(f"{name:44} {row.tests:5} tests {word}", soft_wrap=True)
 
+    keep()
     rows = projects.run_all(bench, list(known), say)
-    command = f"evoscale bench environments{f' --only {only}' if only else ''} --sandbox {sandbox}"
-    if page is not None:
-        write_whole(page, projects.as_markdown(rows, command, bench.sandbox.isolation))
     green = sum(row.green for row in rows)
     err.print(f"{green} of {len(rows)} reach a green base; to repeat it: {command}", soft_wrap=True)
     if as_json:
