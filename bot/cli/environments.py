@@ -260,7 +260,7 @@ def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str) -> s
     lines = [
         "# Environments of real projects",
         "",
-        f"{len(rows)} of the {of} projects in the list were tried; `--out` goes on with the others.",
+        f"{len(rows)} of the {of} projects in the list were tried; `--out` goes on with the rest.",
         "",
         f"Written by `{command}`; isolation `{isolation}`. Every project is pinned by version and",
         "digest in `bot/cli/environments.toml`. The suite runs twice; *green* means that no test",
