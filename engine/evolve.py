@@ -9,7 +9,14 @@ is sampled again, at most `RETRIES` times.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.candidate import Candidate, CodeContext, ConditioningExample, Iteration, Select
+from engine.candidate import (
+    Candidate,
+    CodeContext,
+    ConditioningExample,
+    Iteration,
+    Select,
+    Span,
+)
 from engine.contract import Budget, Issue
 from engine.edits import Edited, Unusable, read_line_edit, read_search_replace
 from engine.models.base import Completion, EditFormat, Model, Sampling
@@ -19,6 +26,27 @@ RETRIES = 5
 TEMPERATURE = 0.8
 MAX_TOKENS = {EditFormat.SEARCH_REPLACE: 2048, EditFormat.LINE: 96}
 SEED_STRIDE = 1_000_003
+
+
+class Tried:
+    """What was sampled so far: which patches, and in which words."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._keys: set[str] = set()
+        self._texts: dict[Span | None, set[str]] = {}
+
+    def add(self, candidate: Candidate) -> bool:
+        """Note a candidate; whether it is usable and new."""
+        self._texts.setdefault(candidate.focus, set()).add(candidate.completion)
+        if candidate.patch is None or candidate.key is None or candidate.key in self._keys:
+            return False
+        self._keys.add(candidate.key)
+        return True
+
+    def texts(self, focus: Span | None) -> frozenset[str]:
+        """The completions that were read as edits of this place."""
+        return frozenset(self._texts.get(focus, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +80,11 @@ def evolve(
         PromptTooLongError: the prompt leaves no room for a completion.
     """
     examples: tuple[ConditioningExample, ...] = ()
-    tried: set[str] = set()
+    tried = Tried()
     for index in range(budget.iterations):
         known = {c.sample: c for c in earlier if c.iteration == index}
-        tried.update(c.key for c in known.values() if c.key)
+        for candidate in known.values():
+            tried.add(candidate)
         wanted = [s for s in range(budget.candidates_per_iteration) if s not in known]
         for candidate in sample_candidates(search, examples, index, wanted, tried):
             known[candidate.sample] = candidate
@@ -70,21 +99,19 @@ def sample_candidates(
     examples: Sequence[ConditioningExample],
     index: int,
     wanted: Sequence[int],
-    tried: set[str],
+    tried: "Tried",
 ) -> Iterator[Candidate]:
     """Yield one candidate for each wanted sample number; usable and new ones at once.
 
-    `tried` holds the keys of earlier candidates and gains the new ones. Slots that stay unusable
+    `tried` holds what was sampled earlier and gains what is sampled now. Slots that stay unusable
     after all retries are yielded last, with the last reason.
     """
     open_slots = list(wanted)
     failed: dict[int, Candidate] = {}
     for retry in range(RETRIES + 1):
         still_open: list[int] = []
-        for candidate in _sample_once(search, examples, index, open_slots, retry):
-            usable = candidate.patch is not None and candidate.key not in tried
-            if usable and candidate.key is not None:
-                tried.add(candidate.key)
+        for candidate in _sample_once(search, examples, (index, retry), open_slots, tried):
+            if tried.add(candidate):
                 yield candidate
             else:
                 failed[candidate.sample] = candidate
@@ -100,11 +127,12 @@ def sample_candidates(
 def _sample_once(
     search: Search,
     examples: Sequence[ConditioningExample],
-    index: int,
+    turn: tuple[int, int],
     slots: Sequence[int],
-    retry: int,
+    tried: "Tried",
 ) -> Iterator[Candidate]:
-    """One try for each slot; every request of a try has a seed of its own."""
+    """One try for each slot at a turn, (iteration, retry); every request has a seed of its own."""
+    index, retry = turn
     profile = search.model.profile
     queue = list(slots)
     plan = requests(search.issue, search.context, examples, len(queue), profile)
@@ -115,6 +143,7 @@ def _sample_once(
             temperature=0.0 if greedy else search.temperature + 0.1 * retry,
             max_tokens=MAX_TOKENS[profile.edit_format],
             seed=_seed(search.seed, index, retry, number),
+            avoid=tried.texts(request.focus),
         )
         own, queue = queue[: request.n], queue[request.n :]
         for completion in search.model.sample(request.prompt, sampling):

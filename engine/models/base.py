@@ -40,12 +40,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to sample: `n` completions at `temperature` (0 is greedy), of at most `max_tokens`."""
+    """How to sample: `n` completions at `temperature` (0 is greedy), of at most `max_tokens`.
+
+    `avoid` holds completions of this prompt that were tried already: a back end that chooses among
+    given texts leaves them out, one that writes need not look.
+    """
 
     n: int
     temperature: float
     max_tokens: int
     seed: int
+    avoid: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

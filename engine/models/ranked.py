@@ -23,7 +23,7 @@ from engine.models.scores import Scores, ScoringModel
 POOL_DRAWS = 1500
 POOL_SIZE = 256
 REPAIR_SHARE = 0.15
-SUSPICION = 0.5
+SUSPICION = 1.0
 """The power of a line's likelihood that decides its part of the pool: 0 ignores it."""
 MAX_EDIT_LINES = 5
 REMEMBERED_PROMPTS = 16
@@ -73,7 +73,8 @@ class RankedRewrites:
             logp - heat * math.log(-math.log(rng.random() or 0.5))
             for logp in ranked.scores.log_likelihoods
         ]
-        order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)[: sampling.n]
+        fresh = [k for k in range(len(keys)) if ranked.pool[k] not in sampling.avoid]
+        order = sorted(fresh, key=keys.__getitem__, reverse=True)[: sampling.n]
         tokens_in, tokens_out = ranked.scores.tokens_in, ranked.scores.tokens_out
         return [
             Completion(sample, ranked.pool[k], tokens_in, tokens_out[k])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadInputError
+from engine.evolve import TEMPERATURE
 from engine.line_format import MAX_LINES, split_lines
 from engine.models.base import Model
 from engine.training.humanevalfix import FixTask, read_tasks
@@ -20,6 +21,7 @@ from engine.training.proposers import (
     Proposal,
     Proposer,
     RandomProposer,
+    Tried,
     draw,
     tree_of,
 )
@@ -28,7 +30,7 @@ from sandbox import images
 from sandbox.contract import Sandbox
 
 PROPOSERS = ("evolve", "sample", "random")
-TEMPERATURE = 1.0
+
 CONDITIONING_EXAMPLES = 5
 PARALLEL_TASKS = 2
 
@@ -191,20 +193,19 @@ def _iterations(
     """Proposals and completions of one iteration after the other, conditioned on the last one's."""
     if len(split_lines(task.function)) > MAX_LINES:
         return
-    seen = {tree_of(task.function) or ""}
-    previous: tuple[str, ...] = ()
+    tried = Tried({tree_of(task.function) or ""})
     for iteration in range(search.iterations):
         seed = (search.seed * 1000 + number) * 100 + iteration
         drawn = draw(
             search.proposer,
             task.function,
-            previous,
+            tried,
             wanted=search.candidates,
             seed=seed,
-            seen=seen,
         )
         yield drawn.proposals, drawn.completions
-        previous = tuple(p.text for p in drawn.proposals[:CONDITIONING_EXAMPLES]) or previous
+        failed = tuple(p.text for p in drawn.proposals[:CONDITIONING_EXAMPLES])
+        tried.failed = failed or tried.failed
 
 
 def _passing(task: FixTask, proposals: tuple[Proposal, ...], search: _Search) -> int | None:

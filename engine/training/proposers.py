@@ -2,8 +2,8 @@
 
 import ast
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
@@ -18,11 +18,20 @@ RETRIES = 5
 MAX_EDIT_TOKENS = 96
 
 
+@dataclass(slots=True)
+class Tried:
+    """What a search has seen: its completions, the trees of its proposals, and the last failed."""
+
+    trees: set[str]
+    texts: set[str] = field(default_factory=set)
+    failed: tuple[str, ...] = ()
+
+
 class Proposer(Protocol):
     """Writes edits of a function, usable or not."""
 
-    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
-        """Yield `n` completions; `previous` holds edits that failed."""
+    def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
+        """Yield `n` completions."""
         ...
 
 
@@ -34,11 +43,12 @@ class ModelProposer:
     temperature: float
     evolves: bool
 
-    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
+    def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
         """Sample from the model."""
-        shown = previous if self.evolves else ()
+        shown = tried.failed if self.evolves else ()
         prompt = Prompt("", render_prompt(function, issue="", previous=shown))
-        sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed)
+        texts = frozenset(tried.texts)
+        sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed, texts)
         return (completion.text for completion in self.model.sample(prompt, sampling))
 
 
@@ -46,9 +56,9 @@ class ModelProposer:
 class RandomProposer:
     """Blind single rewrites of the kinds that bugs are injected with."""
 
-    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
+    def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
         """Draw rewrites without looking."""
-        del previous
+        del tried
         rng = Random(seed)
         parsed = ParsedFunction(function)
         for _ in range(n):
@@ -73,16 +83,8 @@ class Drawn:
     completions: int
 
 
-def draw(
-    proposer: Proposer,
-    function: str,
-    previous: Sequence[str],
-    *,
-    wanted: int,
-    seed: int,
-    seen: set[str],
-) -> Drawn:
-    """Up to `wanted` new proposals; `seen` holds the trees of earlier ones and gains the new."""
+def draw(proposer: Proposer, function: str, tried: Tried, *, wanted: int, seed: int) -> Drawn:
+    """Up to `wanted` new proposals; `tried` gains them."""
     found: list[Proposal] = []
     completions = 0
     for retry in range(RETRIES + 1):
@@ -90,8 +92,9 @@ def draw(
         if not missing:
             break
         completions += missing
-        for text in proposer.propose(function, previous, missing, seed * (RETRIES + 1) + retry):
-            proposal = read_proposal(text, function, seen)
+        for text in proposer.propose(function, tried, missing, seed * (RETRIES + 1) + retry):
+            tried.texts.add(text)
+            proposal = read_proposal(text, function, tried.trees)
             if proposal is not None:
                 found.append(proposal)
     return Drawn(tuple(found), completions)

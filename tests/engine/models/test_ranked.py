@@ -106,3 +106,10 @@ def test_where_rewrites_are_too_many_the_suspected_lines_keep_most():
 def test_sharing_out_gives_every_group_its_turn():
     assert shared_out([["a1", "a2", "a3"], ["b1", "b2"]], [2.0, 1.0], 4) == ["a1", "a2", "b1", "a3"]
     assert shared_out([["a1"], ["b1"]], [1.0, 0.0], 9) == ["a1", "b1"]
+
+
+def test_what_was_tried_before_is_left_out(tiny):
+    model = RankedRewrites(tiny)
+    first = [c.text for c in model.sample(PROMPT, Sampling(8, 0.0, 96, 1))]
+    again = model.sample(PROMPT, Sampling(8, 0.0, 96, 1, frozenset(first)))
+    assert not set(first) & {c.text for c in again}

@@ -1,7 +1,7 @@
 import ast
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,14 @@ from engine.models.base import EditFormat
 from engine.models.scripted import ScriptedModel
 from engine.training.benchmark import TaskResult, run_humanevalfix
 from engine.training.humanevalfix import read_tasks
-from engine.training.proposers import RETRIES, ModelProposer, RandomProposer, draw, tree_of
+from engine.training.proposers import (
+    RETRIES,
+    ModelProposer,
+    RandomProposer,
+    Tried,
+    draw,
+    tree_of,
+)
 from engine.training.verdicts import run_programs
 from sandbox import images
 from sandbox.bubblewrap import BubblewrapSandbox
@@ -78,15 +85,15 @@ class Counted:
         self.texts = texts
         self.asked: list[int] = []
 
-    def propose(self, function: str, previous: Sequence[str], n: int, seed: int) -> Iterator[str]:
-        del function, previous, seed
+    def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
+        del function, tried, seed
         self.asked.append(n)
         return (self.texts[k % len(self.texts)] for k in range(n))
 
 
 def test_useless_and_repeated_completions_are_sampled_again_but_not_for_ever():
     proposer = Counted("<L1>    return x * 2", "<L1>    return x  *  2", "no", "<L1>    return (")
-    drawn = draw(proposer, FUNCTION, (), wanted=4, seed=0, seen={tree_of(FUNCTION) or ""})
+    drawn = draw(proposer, FUNCTION, Tried({tree_of(FUNCTION) or ""}), wanted=4, seed=0)
     assert [p.text for p in drawn.proposals] == ["<L1>    return x * 2"]
     assert proposer.asked == [4] + [3] * RETRIES
     assert drawn.completions == sum(proposer.asked)
@@ -96,25 +103,40 @@ def test_an_edit_that_leaves_the_tree_alone_is_no_proposal():
     drawn = draw(
         Counted("<L1>    return  x*3"),
         FUNCTION,
-        (),
+        Tried({tree_of(FUNCTION) or ""}),
         wanted=1,
         seed=0,
-        seen={tree_of(FUNCTION) or ""},
     )
     assert drawn.proposals == ()
 
 
 def test_blind_rewrites_are_distinct_parse_and_repeat_by_seed():
-    drawn = draw(RandomProposer(), FUNCTION, (), wanted=8, seed=1, seen=set())
+    drawn = draw(RandomProposer(), FUNCTION, Tried(set()), wanted=8, seed=1)
     assert len({p.source for p in drawn.proposals}) == 8
-    assert drawn == draw(RandomProposer(), FUNCTION, (), wanted=8, seed=1, seen=set())
+    assert drawn == draw(RandomProposer(), FUNCTION, Tried(set()), wanted=8, seed=1)
 
 
 def test_only_an_evolving_proposer_is_shown_what_failed():
     model = scripted("<L1>    return x")
     for evolves in (True, False):
         proposer = ModelProposer(model, 1.0, evolves)
-        assert list(proposer.propose(FUNCTION, ["<L1>    return 1"], 1, 0)) == ["<L1>    return x"]
+        tried = Tried(set(), failed=("<L1>    return 1",))
+        assert list(proposer.propose(FUNCTION, tried, 1, 0)) == ["<L1>    return x"]
+
+
+def test_what_was_sampled_before_is_told_to_the_model():
+    class Remembers(Counted):
+        def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
+            told.append(set(tried.texts))
+            return super().propose(function, tried, n, seed)
+
+    told: list[set[str]] = []
+    tried = Tried({tree_of(FUNCTION) or ""}, texts={"<L1>    return 0"})
+    draw(Remembers("<L1>    return x + 1", "no"), FUNCTION, tried, wanted=2, seed=0)
+    assert told[:2] == [
+        {"<L1>    return 0"},
+        {"<L1>    return 0", "<L1>    return x + 1", "no"},
+    ]
 
 
 def test_programs_are_judged_each_on_its_own(sandbox):
