@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from sandbox.archives import publish, special_files
@@ -54,18 +54,22 @@ class Store:
         self._images = cache_dir / FOLDER / f"images-{fingerprint()}"
 
     @contextmanager
-    def building(self, image: str) -> Iterator[bool]:
-        """Hold the right to make an image; false where it has been made by now.
+    def building(self, image: str, base: str | None) -> Iterator[bool]:
+        """Hold the right to make an image of a base, which stays; false where it is made by now.
 
         Raises:
             SandboxUnavailableError: the cache cannot be written.
         """
-        with locked(self._cache_dir, f"{FOLDER}-{image}"):
+        kept = nullcontext() if base is None else in_use(self._cache_dir, base)
+        with locked(self._cache_dir, f"{FOLDER}-{image}"), kept:
             yield not self.has(image)
 
     def has(self, image: str) -> bool:
-        """Whether an image of this name can be opened."""
-        return (self._images / image / "base").is_file()
+        """Whether an image of this name can be opened: it is there, and so are all its bases."""
+        name: str | None = image
+        while name:
+            name = self._base_of(name)
+        return name is not None
 
     def trees(self, image: str) -> dict[str, Path]:
         """Where each tree of an image lies: its own, else the nearest of its bases'.
@@ -76,15 +80,23 @@ class Store:
         found: dict[str, Path] = {}
         name = image
         while name:
-            if not self.has(name):
+            base = self._base_of(name)
+            if base is None:
                 reason = f"there is no image {name!r}; build it"
                 raise SandboxUnavailableError(self._isolation, reason)
             directory = self._images / name
             for tree in TREES:
                 if (directory / tree).is_dir():
                     found.setdefault(tree, directory / tree)
-            name = (directory / "base").read_text(encoding="utf-8")
+            name = base
         return found
+
+    def _base_of(self, image: str) -> str | None:
+        """What an image was made from, "" for the toolchain alone; None where there is none."""
+        try:
+            return (self._images / image / "base").read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     @contextmanager
     def making(self, image: str, base: str | None, layer: Path) -> Iterator[Path]:
@@ -106,6 +118,8 @@ class Store:
             yield own
             with self._writing():
                 (own / "base").write_text(base or "", encoding="utf-8")
+                with suppress(FileNotFoundError):  # one whose base is gone is of no use to anybody
+                    (self._images / image).rename(made / "useless")
                 own.rename(self._images / image)
         finally:
             shutil.rmtree(made, ignore_errors=True)

@@ -117,7 +117,7 @@ class BubblewrapSandbox:
             ImageBuildError: the script failed.
             SandboxUnavailableError: the cache cannot be written, or no box can be opened.
         """
-        with self._store.building(image) as needed:
+        with self._store.building(image, base) as needed:
             if not needed:
                 return
             inherited = {} if base is None else self._store.trees(base)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,29 @@ def test_an_image_that_a_box_uses_stays_and_so_does_its_base(store: Store) -> No
         assert (trees["opt/repo"] / "file").is_file()
     prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
     assert names(store) == set()
+
+
+def test_a_base_stays_while_something_is_made_from_it(store: Store, tmp_path: Path) -> None:
+    with store.building("three", "other") as needed:
+        assert needed
+        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+        assert names(store) == {"other"}
+        with store.making("three", "other", tmp_path / "layer"):
+            pass
+    assert store.trees("three")
+
+
+def test_an_image_without_its_base_is_none_and_is_made_again(store: Store, tmp_path: Path) -> None:
+    (env,) = (tmp_path / "cache" / FOLDER).glob("images-*/env")
+    shutil.rmtree(env)
+    assert not store.has("one")
+    with store.building("one", "other") as needed:
+        assert needed
+        with store.making("one", "other", tmp_path / "layer"):
+            pass
+    assert store.has("one")
+    assert store.trees("one")
+    assert not list(env.parent.glob(".unfinished-*"))
 
 
 def test_the_last_use_counts_not_the_making(store: Store, tmp_path: Path) -> None:
