@@ -16,7 +16,7 @@ from uuid import uuid4
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
 from sandbox.pipes import Line, PipeWalls
-from sandbox.runc.bundle import Plan, configuration
+from sandbox.runc.bundle import REPO_TREE, Plan, configuration
 from sandbox.runc.jail import NAME, Container, bundles, reap
 from sandbox.runc.runtime import find_runtime
 from sandbox.session import (
@@ -43,6 +43,7 @@ class RuncSandbox:
         self._runtime = find_runtime(settings.runtime)
         must_be_enterable(settings.cache_dir, self.isolation)
         self._store = Store(settings.cache_dir, HOST_UID, self.isolation)
+        self._try_a_box()
 
     @property
     def isolation(self) -> str:
@@ -102,6 +103,16 @@ class RuncSandbox:
     def reap(self) -> int:
         """Remove what killed processes left: containers, control groups, unfinished images."""
         return reap(self._runtime) + self._store.reap()
+
+    def _try_a_box(self) -> None:
+        """Open a box over an empty repository: root in a container often may not mount or limit.
+
+        Raises:
+            SandboxUnavailableError: no box can be opened; says why.
+        """
+        empty = {REPO_TREE: self._store.rootfs() / REPO_TREE}
+        with self._started(self._plan(self._settings.limits(), empty)):
+            pass
 
     def _plan(self, limits: Limits, trees: dict[str, Path]) -> Plan:
         size = spaces(limits, self._settings.disk_bytes)

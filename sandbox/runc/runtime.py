@@ -70,7 +70,10 @@ def find_runtime(name: Literal["runc", "runsc"]) -> Runtime:
         if shutil.which(needed) is None:
             reason = f"no {needed!r} on PATH; 'apt-get install {package}'"
             raise SandboxUnavailableError(name, reason)
-    STATE.mkdir(mode=0o711, parents=True, exist_ok=True)
+    try:
+        STATE.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SandboxUnavailableError(name, f"{error}; it keeps its state there") from error
     runtime = Runtime(name, shutil.which(name) or name)
     try:
         done = subprocess.run(

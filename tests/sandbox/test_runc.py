@@ -34,6 +34,13 @@ with sandbox.open(sys.argv[2], Limits()) as box:
     print("open", flush=True)
     box.exec(["sleep", "100"])
 """
+AUTO = """
+import sys
+from pathlib import Path
+from sandbox.backends import open_sandbox
+from sandbox.settings import SandboxSettings
+print(open_sandbox("auto", SandboxSettings(cache_dir=Path(sys.argv[1]))).isolation)
+"""
 GVISOR_CHECKS = (
     "the network is closed",
     "the root file system is read-only",
@@ -120,6 +127,30 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailableError, match="apt-get install runc"):
         find_runtime("runc")
+
+
+@as_root
+def test_a_state_directory_that_cannot_be_made_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sandbox.runc.runtime.STATE", tmp_path / "file" / "state")
+    with pytest.raises(SandboxUnavailableError, match="state"):
+        RuncSandbox(settings())
+
+
+@as_root
+def test_root_that_may_not_mount_is_given_another_sandbox(
+    runc: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert runc.isolation == "runc"
+    bubblewrap = opened("bubblewrap")
+    limited = ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", AUTO]
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    argv = [*limited, str(settings().cache_dir)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [bubblewrap.isolation], done.stderr
+    assert left() == []
 
 
 @as_root
