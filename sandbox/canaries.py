@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sandbox.contract import TestStatus
 from sandbox.planted import text_of
-from sandbox.reports import OK, TESTS_FAILED, Outcomes, contradiction
+from sandbox.reports import NO_TESTS, OK, TESTS_FAILED, USAGE_ERROR, Outcomes, contradiction
 
 PLACE = "/tmp/evoscale"  # noqa: S108  # in the box
 MADE_UP = "the results are made up"
@@ -22,6 +22,8 @@ FAILING: Mapping[str, tuple[str, ...]] = {
 """The runners that canaries can be laid in with, and those of theirs that can only fail."""
 
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
+NOT_RUN = BAD | {TestStatus.SKIPPED}
+"""What a report may hold where no test was run: modules that fail or skip while they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Ou
     statuses = {t: s for t, s in outcomes.statuses.items() if t not in own}
     details = {t: d for t, d in outcomes.details.items() if t not in own}
     rest = replace(outcomes, statuses=statuses, details=details)
-    if exit_code not in {OK, TESTS_FAILED}:
+    if exit_code not in {OK, TESTS_FAILED, USAGE_ERROR, NO_TESTS}:
         return rest
     # Where nothing could be collected pytest runs nothing, canaries neither.
-    if own or any(status not in BAD for status in statuses.values()):
+    without_any = NOT_RUN if exit_code in {USAGE_ERROR, NO_TESTS} else BAD
+    if own or any(status not in without_any for status in statuses.values()):
         caught = _caught(canaries, own, outcomes.details)
         if caught is not None:
             return replace(rest, ran=False, why=f"{MADE_UP}: {caught}")

@@ -14,6 +14,7 @@ OK, TESTS_FAILED, USAGE_ERROR, NO_TESTS = 0, 1, 4, 5  # pytest's exit codes; our
 NOT_THERE = frozenset({126, 127})  # the shell's, for a command that cannot be started
 SIGNALLED = 128
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
+RAN_WELL = frozenset({TestStatus.PASSED, TestStatus.XFAIL})
 WORST_FIRST = (
     TestStatus.ERROR, TestStatus.FAILED, TestStatus.XFAIL, TestStatus.SKIPPED, TestStatus.PASSED,
 )  # fmt: skip
@@ -66,9 +67,15 @@ def shorten(text: str) -> str:
 def contradiction(exit_code: int, statuses: Mapping[str, TestStatus]) -> str | None:
     """Why an exit code of pytest and the statuses cannot both be true, or None."""
     failed = any(s in BAD for s in statuses.values())
-    passed = any(s is TestStatus.PASSED for s in statuses.values())
+    well = any(s in RAN_WELL for s in statuses.values())
     # pytest says "usage error" also where the file of a test that was named cannot be imported.
-    contradicts = {OK: failed, TESTS_FAILED: not failed, NO_TESTS: passed, USAGE_ERROR: not failed}
+    # There and where it has no tests it runs none, but reports modules that skip themselves.
+    contradicts = {
+        OK: failed,
+        TESTS_FAILED: not failed,
+        USAGE_ERROR: well or not failed,
+        NO_TESTS: well,
+    }
     if exit_code not in contradicts:
         return f"the test runner ended with exit code {exit_code}"
     return f"exit code {exit_code} contradicts the report" if contradicts[exit_code] else None

@@ -6,7 +6,7 @@ from sandbox.canaries import command_line, make, without
 from sandbox.contract import Patch, Sandbox, TestSpec, TestStatus
 from sandbox.grading import grade
 from sandbox.recipes.python import unittest_command
-from sandbox.reports import OK, TESTS_FAILED, Outcomes
+from sandbox.reports import NO_TESTS, OK, TESTS_FAILED, USAGE_ERROR, Outcomes
 from sandbox.runner import run_tests
 from tests.sandbox.conftest import LIMITS, body
 from tests.sandbox.hostile.attack import Attack, lying
@@ -103,6 +103,26 @@ def test_how_they_fared_decides_whether_a_report_is_believed(
     assert found.statuses == {"t": TestStatus.PASSED}
     assert said in found.why
     assert found.ran == (not said)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "statuses", "ran"),
+    [
+        (USAGE_ERROR, "PASSED FAILED", False),
+        (USAGE_ERROR, "XFAIL ERROR", False),
+        (USAGE_ERROR, "SKIPPED ERROR", True),
+        (NO_TESTS, "XFAIL XFAIL", False),
+        (NO_TESTS, "SKIPPED SKIPPED", True),
+        (OK, "SKIPPED SKIPPED", False),
+    ],
+)
+def test_where_none_ran_nothing_passed(exit_code: int, statuses: str, ran: bool) -> None:
+    canaries = make("pytest")
+    assert canaries is not None
+    said = {f"t{n}": TestStatus(status) for n, status in enumerate(statuses.split())}
+    found = without(canaries, Outcomes(ran=True, statuses=said), exit_code)
+    assert found.ran == ran
+    assert ("is missing from its report" in found.why) != ran
 
 
 def test_a_failure_with_another_message_is_no_canarys() -> None:

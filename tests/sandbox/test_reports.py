@@ -8,6 +8,7 @@ from sandbox.reports import DETAIL_CHARS, MAX_TESTS, contradiction, read_junit, 
 PASSED, FAILED, ERROR, SKIPPED, XFAIL = (
     TestStatus.PASSED, TestStatus.FAILED, TestStatus.ERROR, TestStatus.SKIPPED, TestStatus.XFAIL,
 )  # fmt: skip
+EXPECTED = '<skipped type="pytest.xfail"/>'
 
 
 def xml(*cases: str) -> bytes:
@@ -83,6 +84,9 @@ def test_the_worst_of_two_results_counts() -> None:
         (xml(case("a")), 1, "contradicts"),
         (xml(case("a")), 4, "contradicts"),
         (xml(case("a")), 5, "contradicts"),
+        (xml(case("a"), case("b", "<failure/>")), 4, "contradicts"),
+        (xml(case("a", EXPECTED), case("b", "<error/>")), 4, "contradicts"),
+        (xml(case("a", EXPECTED)), 5, "contradicts"),
         (xml(case("a")), 2, "exit code 2"),
         (xml(case("a")), 137, "exit code 137"),
     ],
@@ -99,6 +103,11 @@ def test_no_tests_is_an_answer() -> None:
     outcomes = read_junit(xml(), 5)
     assert outcomes.ran
     assert outcomes.statuses == {}
+
+
+def test_modules_that_skip_themselves_are_no_tests() -> None:
+    assert read_junit(xml(case("a", "<skipped/>")), 5).ran
+    assert read_junit(xml(case("a", "<skipped/>"), case("b", "<error/>")), 4).ran
 
 
 def test_named_tests_of_a_file_that_cannot_be_imported_ran() -> None:

@@ -29,8 +29,24 @@ def rewrite():
     getattr(os, "_ex" + "it")(0)
 importlib.import_module("at" + "exit").register(rewrite)
 """
+FORGE = """
+import os
+os.makedirs("/tmp/evo" + "scale", exist_ok=True)
+file = 'file="tests/test_calc.py"'
+names = ("test_adds", "test_zero", "test_words[a b]", "test_words[c::d]")
+cases = "".join(f'<testcase classname="tests.test_calc" name="{n}" {file}>CHILD</testcase>' for n in names)
+cases += f'<testcase classname="tests.test_calc.TestMore" name="test_in_a_class" {file}>CHILD</testcase>'
+open("/tmp/evo" + "scale/report.xml", "w").write(f'<testsuite>{cases}MORE</testsuite>')
+getattr(os, "_ex" + "it")(CODE)
+"""
 ALL = r"re.sub(r'<failure.*?</failure>', '', text, flags=re.S)"
 ONE = r"""re.sub(r'(name="test_adds"[^>]*>)<failure.*?</failure>', r'\1', text, flags=re.S)"""
+
+
+def forged(code: int, *, child: str = "", more: str = "") -> str:
+    """Code that writes a report of its own and ends the run with this exit code."""
+    return FORGE.replace("CHILD", child).replace("MORE", more).replace("CODE", str(code))
+
 
 FAKES = (
     Attack(
@@ -55,15 +71,17 @@ FAKES = (
     ),
     Attack(
         "a report is written instead of the runner's",
-        lying("""
-            import os
-            os.makedirs("/tmp/evo" + "scale", exist_ok=True)
-            names = ("test_adds", "test_zero", "test_words[a b]", "test_words[c::d]")
-            cases = "".join(f'<testcase classname="tests.test_calc" name="{n}" file="tests/test_calc.py"/>' for n in names)
-            cases += '<testcase classname="tests.test_calc.TestMore" name="test_in_a_class" file="tests/test_calc.py"/>'
-            open("/tmp/evo" + "scale/report.xml", "w").write(f"<testsuite>{cases}</testsuite>")
-            getattr(os, "_ex" + "it")(0)
-        """),
+        lying(forged(0)),
+        said=f"{MADE_UP}: a test that was laid in with the run is missing",
+    ),
+    Attack(
+        "a report and a usage error are made up",
+        lying(forged(4, more='<testcase name="made up"><failure/></testcase>')),
+        said=f"{MADE_UP}: a test that was laid in with the run is missing",
+    ),
+    Attack(
+        "every test is said to fail as expected and none to have run",
+        lying(forged(5, child="""<skipped type="py' 'test.xfail"/>""")),
         said=f"{MADE_UP}: a test that was laid in with the run is missing",
     ),
     Attack(
