@@ -99,7 +99,11 @@ def judged(patch: Patch, exceptions: Exceptions) -> tuple[FileChange, ...]:
 
 
 def _carried(change: FileChange, exceptions: Exceptions) -> bool:
-    return any(protected(p) is not None and not _allowed(p, exceptions) for p in change.paths)
+    return any(_never_judged(path, exceptions) for path in change.paths)
+
+
+def _never_judged(path: str, exceptions: Exceptions) -> bool:
+    return protected(path) is not None and not _allowed(path, exceptions)
 
 
 def _allowed(path: str, exceptions: Exceptions) -> bool:
@@ -119,7 +123,16 @@ def _refusal(change: FileChange, exceptions: Exceptions) -> str | None:
         reason = _held_back(path, change, exceptions) or _tampers(path, change, exceptions)
         if reason is not None:
             return f"{path!r} {reason}"
-    return None
+    return _half_judged(change, exceptions)
+
+
+def _half_judged(change: FileChange, exceptions: Exceptions) -> str | None:
+    """A file that moves between what is judged and what is only carried along: neither is true."""
+    held = [path for path in change.paths if _never_judged(path, exceptions)]
+    other = next((path for path in change.paths if path not in held), None)
+    if not held or other is None:
+        return None
+    return f"{other!r} is judged and {held[0]!r} is not, so one may not become the other"
 
 
 def _leaves(path: str) -> str | None:

@@ -145,6 +145,26 @@ def test_an_issue_lifts_what_it_names_and_the_change_is_carried_not_judged() -> 
     assert check_patch(change("requirements.txt"), lifted) is not None
 
 
+@pytest.mark.parametrize("kind", ["rename", "copy"])
+def test_a_named_file_hides_no_change_of_the_product(kind: str) -> None:
+    lifted = Exceptions(named=named_in("test_x.py and test_y.py are one too many"))
+    for old, new in (("src/core.py", "test_x.py"), ("test_x.py", "src/core.py")):
+        patch = change("calc.py") + (
+            f"diff --git a/{old} b/{new}\nsimilarity index 100%\n{kind} from {old}\n{kind} to {new}\n"
+        )
+        reason = check_patch(Patch(patch), lifted)
+        assert (
+            reason
+            == "'src/core.py' is judged and 'test_x.py' is not, so one may not become the other"
+        )
+        everything = Exceptions(["*"], lifted.named)
+        assert check_patch(Patch(patch), everything) is None
+    moved = "diff --git a/test_x.py b/test_y.py\nrename from test_x.py\nrename to test_y.py\n"
+    both = Patch(change("calc.py") + moved)
+    assert check_patch(both, lifted) is None
+    assert carried(both, lifted) == ("test_x.py", "test_y.py")
+
+
 def test_a_patch_of_nothing_but_carried_changes_is_refused() -> None:
     reason = check_patch(change("setup.cfg"), Exceptions(named=named_in("setup.cfg is wrong")))
     assert reason == "'setup.cfg' is judged as it was, and nothing else is changed"
