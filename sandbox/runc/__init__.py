@@ -4,6 +4,7 @@ All of Docker's limits, and a mapping of users besides: the box's user is nobody
 The repository is an overlay whose written part lies in a sized memory file system.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
+from sandbox.errors import SandboxUnavailableError
 from sandbox.pipes import Line, PipeWalls
 from sandbox.runc.bundle import REPO_TREE, Plan, configuration
 from sandbox.runc.jail import NAME, Container, bundles, reap
@@ -28,6 +30,8 @@ from sandbox.session import (
     spaces,
 )
 from sandbox.settings import SandboxSettings
+
+logger = logging.getLogger(__name__)
 
 
 class RuncSandbox:
@@ -110,7 +114,11 @@ class RuncSandbox:
         Raises:
             SandboxUnavailableError: no box can be opened; says why.
         """
-        empty = {REPO_TREE: self._store.rootfs() / REPO_TREE}
+        try:
+            empty = {REPO_TREE: self._store.rootfs() / REPO_TREE}
+        except SandboxUnavailableError as error:  # the disk's fault: pruning has to work yet
+            logger.warning("no box of %s was tried: %s", self.isolation, error.reason)
+            return
         with self._started(self._plan(self._settings.limits(), empty)):
             pass
 
