@@ -16,6 +16,9 @@ EXTENDED = (
 )  # fmt: skip
 
 
+MOVES = ({"rename from", "rename to"}, {"copy from", "copy to"})
+
+
 class DiffSyntaxError(Exception):
     """A text is not a unified diff of text files; the message names the line."""
 
@@ -186,7 +189,7 @@ def _hunk_line(reader: _Reader) -> tuple[str, str]:
 def _finished(reader: _Reader, draft: _Draft) -> FileChange:
     extended = draft.extended
     old, new = (draft.old, draft.new) if draft.named else _from_header(reader, draft)
-    moved = "rename from" in extended or "copy from" in extended
+    moved = _moved(reader, draft)
     if moved:
         kind = "rename" if "rename from" in extended else "copy"
         origin, target = extended.get(f"{kind} from", ""), extended.get(f"{kind} to", "")
@@ -207,6 +210,14 @@ def _finished(reader: _Reader, draft: _Draft) -> FileChange:
     if mode is None and "index" in extended and " " in extended["index"]:
         mode = extended["index"].rpartition(" ")[2]
     return FileChange(old, new, mode, tuple(draft.hunks), copied="copy from" in extended)
+
+
+def _moved(reader: _Reader, draft: _Draft) -> bool:
+    """Whether a file is renamed or copied, which takes both of its paths."""
+    found = {key for move in MOVES for key in move if key in draft.extended}
+    if found and found not in MOVES:
+        raise reader.wrong("half a rename or copy")
+    return bool(found)
 
 
 def _from_header(reader: _Reader, draft: _Draft) -> tuple[str, str]:

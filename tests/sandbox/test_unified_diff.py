@@ -151,6 +151,9 @@ def test_trusted_files_win_over_the_diff(tmp_path: Path) -> None:
         "--- a/x\n+++ b/x\n@@ broken @@\n",
         "--- /dev/null\n+++ /dev/null\n@@ -1 +1 @@\n-a\n+b\n",
         "diff --git a/x b/x\n",
+        "diff --git a/x b/x\nrename to ../y\n",
+        "diff --git a/x b/x\nold mode 100644\nnew mode 100755\ncopy from tests/y\n",
+        "diff --git a/x b/y\nrename from x\ncopy to y\n",
         '--- "a/x\n+++ "b/x\n@@ -1 +1 @@\n-a\n+b\n',
     ],
 )
