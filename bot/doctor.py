@@ -12,12 +12,13 @@ from pathlib import Path
 import httpx
 import sqlalchemy as sa
 import yaml
+from pydantic import ValidationError
 
 from bot import settings as bot_settings
 from bot.errors import BotError
 from bot.github.app import App
 from bot.github.calls import Wire
-from bot.settings import BotSettings
+from bot.settings import BotSettings, wrong_settings
 from engine import line_format, models
 from engine.errors import EngineError
 from engine.models.base import Prompt, Sampling
@@ -110,13 +111,16 @@ def _disk() -> Check:
 
 
 def _sandbox() -> Check:
-    settings = SandboxSettings()
     try:
+        settings = SandboxSettings()
         sandbox = open_checked(settings)
         with sandbox.open(bare(sandbox), settings.limits()) as box:
             result = box.exec(["python3", "-c", "print('ok')"])
+    except ValidationError as error:
+        advice = "correct it or unset it (docs/configure.md)"
+        return Check("sandbox", State.BAD, wrong_settings(error) or str(error), advice)
     except SandboxError as error:
-        advice = "install Docker or bubblewrap (Debian: apt-get install bubblewrap)"
+        advice = "install Docker, or runc (for root), or bubblewrap (apt-get install bubblewrap)"
         return Check("sandbox", State.BAD, str(error), advice)
     if result.exit_code != 0 or b"ok" not in result.output:
         return Check("sandbox", State.BAD, "a box ran nothing", "run evoscale sandbox check")

@@ -18,6 +18,13 @@ from engine.contract import Budget
 MIN_SECRET = 16
 REFUSED_SECRETS = frozenset({"development", "secret", "changeme"})
 FROM_FILES = ("private_key", "webhook_secret", "previous_webhook_secret")
+PREFIXES = {
+    "BotSettings": "EVOSCALE_BOT_",
+    "WebSettings": "EVOSCALE_BOT_",
+    "EngineSettings": "EVOSCALE_ENGINE_",
+    "SandboxSettings": "EVOSCALE_SANDBOX_",
+}
+"""What the variables of each settings class begin with."""
 CHILD_VARIABLES = (
     "PATH",
     "HTTPS_PROXY",
@@ -215,11 +222,19 @@ def _load(kind: type[S]) -> S:
     try:
         return kind(_secrets_dir=folder if folder.is_dir() else None)
     except ValidationError as error:
-        problems = "; ".join(
-            f"EVOSCALE_BOT_{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}"
-            for each in error.errors(include_input=False, include_url=False)
-        )
-        raise SettingsInvalidError(f"the settings cannot be used: {problems}") from None
+        raise SettingsInvalidError(wrong_settings(error) or error.title) from None
+
+
+def wrong_settings(error: ValidationError) -> str | None:
+    """What is wrong in which variable, never its value; None where the error is no settings'."""
+    prefix = PREFIXES.get(error.title)
+    if prefix is None:
+        return None
+    problems = [
+        f"{prefix}{''.join(map(str, each['loc'][:1])).upper()}: {each['msg']}"
+        for each in error.errors(include_input=False, include_url=False)
+    ]
+    return f"the settings cannot be used: {'; '.join(dict.fromkeys(problems))}"
 
 
 def normal_key(given: str) -> str:

@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -43,23 +43,32 @@ err = Console(stderr=True)
 
 def main() -> None:
     """Run the command line; known failures end with one clear sentence and exit code 2."""
+    from pydantic import ValidationError
+
     from bot.errors import BotError
+    from bot.settings import wrong_settings
     from engine.errors import EngineError
     from sandbox.errors import SandboxError
 
     try:
         app()
     except (BotError, EngineError, SandboxError) as error:
-        told = f"[bold red]evoscale:[/] {escape(str(error))}"
-        err.print(told, highlight=False, soft_wrap=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(str(error))
+    except ValidationError as error:
+        wrong = wrong_settings(error)
+        if wrong is None:
+            raise
+        _refuse(wrong)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        told = f"[bold red]evoscale:[/] {escape(f'{error.strerror}{where}; make room, try again')}"
-        err.print(told, highlight=False, soft_wrap=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(f"{error.strerror}{where}; make room, try again")
+
+
+def _refuse(reason: str) -> NoReturn:
+    err.print(f"[bold red]evoscale:[/] {escape(reason)}", highlight=False, soft_wrap=True)
+    sys.exit(EXIT_BAD_INPUT)
 
 
 @app.command()

@@ -126,6 +126,33 @@ def test_every_command_explains_itself(name):
     assert len(result.stdout) > 200
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("EVOSCALE_SANDBOX_REQUIRE", "netwrk"), ("EVOSCALE_ENGINE_SANDBOX_WORKERS", "netwrk")],
+)
+def test_a_bad_setting_is_one_line_with_its_name_and_never_its_value(
+    variable, value, monkeypatch, capsys, tmp_path, issue
+):
+    monkeypatch.setenv(variable, value)
+    arguments = ["evoscale", "solve", str(issue), "--repo", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.EXIT_BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert variable in line
+    assert value not in line
+
+
+def test_doctor_says_which_sandbox_setting_is_wrong_and_goes_on(monkeypatch):
+    monkeypatch.setenv("EVOSCALE_SANDBOX_REQUIRE", "netwrk")
+    result = RUN.invoke(cli.app, ["doctor", "--json"])
+    checks = {check["what"]: check for check in json.loads(result.stdout.splitlines()[-1])}
+    assert checks["sandbox"]["state"] == "bad"
+    assert "EVOSCALE_SANDBOX_REQUIRE" in checks["sandbox"]["found"]
+    assert "bot settings" in checks
+
+
 def test_doctor_names_what_is_missing_and_how_to_mend_it():
     result = RUN.invoke(cli.app, ["doctor", "--json"])
     checks = {check["what"]: check for check in json.loads(result.stdout.splitlines()[-1])}
