@@ -22,7 +22,8 @@ class BaseRuns:
     """What the runs say together. `first` stands for all where only one was needed.
 
     `stable` are the tests that every run reports alike; `flaky` all others that any run reports.
-    `notes` say what the suite did not bear.
+    `notes` say what the suite did not bear. `ordered` says that it lives off its order, so that a
+    part of it proves nothing.
     """
 
     suite: TestSpec
@@ -30,6 +31,7 @@ class BaseRuns:
     stable: Mapping[str, TestStatus]
     flaky: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    ordered: bool = False
 
     def with_status(self, wanted: frozenset[TestStatus]) -> tuple[str, ...]:
         """The stable tests of these statuses, sorted."""
@@ -51,13 +53,14 @@ def run_base(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> BaseRuns:
     backwards = run_tests(sandbox, replace(suite, backwards=True), None, limits)
     good = {t for t, status in stable(runs).items() if status in GOOD}
     kept = {t for t in good if backwards.statuses.get(t) in GOOD}
-    if backwards.ran and len(kept) >= MUST_STAY * len(good):
-        runs.append(backwards)
-    else:
+    ordered = not backwards.ran or len(kept) < MUST_STAY * len(good)
+    if ordered:
         notes = (*notes, "its tests depend on their order")
+    else:
+        runs.append(backwards)
     alike = stable(runs)
     everything = {test for run in runs for test in run.statuses}
-    return BaseRuns(suite, first, alike, tuple(sorted(everything - set(alike))), notes)
+    return BaseRuns(suite, first, alike, tuple(sorted(everything - set(alike))), notes, ordered)
 
 
 def _settled(

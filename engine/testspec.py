@@ -55,7 +55,7 @@ class Baseline(Document):
     ran, per path, `failures` their messages. `quarantined` are the tests that count for nothing:
     the `flaky` ones, and those that were red without being the issue's subject. `churn`,
     `canaries` and `named` are as in `sandbox.contract.TestSpec`; `notes` say what the suite did
-    not bear. `impact` is there for suites that are long enough to choose from.
+    not bear. `impact` is there for suites that are long enough to choose from, in any order.
     """
 
     image: str
@@ -144,8 +144,11 @@ def learn(
 
 
 def _impact(sandbox: Sandbox, runs: BaseRuns, limits: Limits) -> Impact | None:
-    """Which functions each test enters, where running all tests takes long."""
-    if runs.first.duration_s < LONG_S:
+    """Which functions each test enters, where running all tests takes long.
+
+    None for a suite that lives off its order too: a few of its tests alone fail with any patch.
+    """
+    if runs.first.duration_s < LONG_S or runs.ordered:
         return None
     slowed = replace(limits, wall_clock_s=SLOWER_NOTED * limits.wall_clock_s)
     return learn_impact(sandbox, runs.suite, slowed)

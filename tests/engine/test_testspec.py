@@ -83,15 +83,26 @@ def test_what_depends_on_order_or_is_red_for_another_reason_is_quarantined_by_na
     assert baseline.canaries
 
 
+CHAIN = "from receipts import total\nseen = []\n\n" + "\n\n".join(
+    f"def test_{n}():\n    assert len(seen) == {n}\n    seen.append(total([{n}]))" for n in range(4)
+)
+
+
 def test_a_suite_that_lives_off_its_order_keeps_its_own(learnt: Learn) -> None:
-    chain = "from receipts import total\nseen = []\n\n" + "\n\n".join(
-        f"def test_{n}():\n    assert len(seen) == {n}\n    seen.append(total([{n}]))"
-        for n in range(4)
-    )
-    baseline = learnt(chain)
+    baseline = learnt(CHAIN)
     assert isinstance(baseline, Baseline)
     assert len(baseline.pass_to_pass) == 4
     assert baseline.notes == ("its tests depend on their order",)
+
+
+@pytest.mark.parametrize(("tests", "chosen"), [(ORDER, True), (CHAIN, False)])
+def test_no_tests_are_chosen_from_a_long_suite_that_lives_off_its_order(
+    tests: str, chosen: bool, learnt: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.testspec.LONG_S", 0.0)
+    baseline = learnt(tests)
+    assert isinstance(baseline, Baseline)
+    assert (baseline.impact is not None) is chosen
 
 
 def test_a_suite_that_writes_its_own_configuration_is_not_called_tampered(learnt: Learn) -> None:
