@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from sandbox.contract import Patch
 from sandbox.protected import (
     CARRIED,
+    INLINE_TEST,
     JUDGE_WORDS,
     JUDGES,
     NAMES,
@@ -189,12 +190,25 @@ def _tampers(path: str, change: FileChange, exceptions: Exceptions) -> str | Non
     suffix = PurePosixPath(path).suffix
     if suffix in PROSE:
         return None
+    if suffix == ".rs" and protected(path) is None and any(map(_reaches_tests, change.hunks)):
+        return "has tests of its own, which the change reaches"
     words = JUDGE_WORDS.get(suffix, PYTHON)
     for hunk in change.hunks:
         for found in _more_often(hunk, words):
             if found not in exceptions.named or NEVER_LIFTED.fullmatch(found):
                 return f"refers to {found!r}, through which code can change what tests report"
     return None
+
+
+def _reaches_tests(hunk: Hunk) -> bool:
+    """Whether a hunk changes a line that begins tests, or one after it."""
+    same = 0
+    for old, new in zip(reversed(hunk.old), reversed(hunk.new), strict=False):
+        if old != new:
+            break
+        same += 1
+    reached = (*hunk.old[: len(hunk.old) - same], *hunk.new[: len(hunk.new) - same])
+    return any(INLINE_TEST.search(line) for line in reached)
 
 
 def _more_often(hunk: Hunk, words: re.Pattern[str]) -> list[str]:

@@ -24,17 +24,22 @@ class Kind(StrEnum):
 CARRIED = frozenset({Kind.TEST, Kind.CONFIGURATION, Kind.DEPENDENCIES})
 """Kinds whose protection an issue lifts by naming the file: such a change is kept, never judged."""
 
-TEST_PLACES = frozenset({"test", "tests", "__tests__", "__mocks__", "__snapshots__", "testdata"})
+TEST_PLACES = frozenset(
+    {"test", "tests", "spec", "__tests__", "__mocks__", "__snapshots__", "testdata"}
+)
 TEST_NAMES = (
     "test_*.py", "*_test.py", "tests.py", "test.py", "*_tests.py", "*.test.?s", "*.test.?sx",
     "*.spec.?s", "*.spec.?sx", "*.test.[cm][jt]s", "*.spec.[cm][jt]s", "*_test.go", "*Test.java",
-    "*Tests.java", "*TestCase.java", "*IT.java", "*Test.kt",
+    "*Tests.java", "*TestCase.java", "*IT.java", "*Test.kt", "test.[jt]s", "test.[cm][jt]s",
+    "test-*.[jt]s", "test-*.[cm][jt]s", "*[-_]test.[jt]s", "*[-_]test.[cm][jt]s", "test.rs",
+    "tests.rs", "*_test.rs", "*_tests.rs",
 )  # fmt: skip
 NAMES: Mapping[Kind, tuple[str, ...]] = {
     Kind.CONFIGURATION: (
         "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
         "setup.cfg", "pyproject.toml", "noxfile.py", ".coveragerc", "vitest.config.*",
         "vitest.workspace.*", "vite.config.*", "jest.config.*", "jest.setup.*", ".mocharc*",
+        "mocha.opts", "ava.config.*", ".taprc", ".nycrc*", "vitest.setup.*", "setupTests.*",
         "karma.conf.*", "babel.config.*", ".babelrc*", "tsconfig*.json", "nextest.toml", "build.rs",
         "surefire*.xml", "junit-platform.properties",
     ),
@@ -90,6 +95,12 @@ JUDGE_WORDS: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys((".java", ".kt", ".scala", ".groovy"), JAVA),
 }
 """By suffix, what product code has no reason to name; every other file is read as Python."""
+
+INLINE_TEST = re.compile(
+    r"#!?\s*\[\s*(?:cfg(?:_attr)?\s*\(.*\btest\b|(?:\w+::)*test\b)|\bcfg!\s*\(.*\btest\b"
+    r"|\bmod\s+tests?\b"
+)
+"""Where tests begin within product code, in Rust; what follows in the same hunk is theirs."""
 
 NEVER_LIFTED = re.compile(
     r"_?pytest|PYTEST_\w+|unittest\.\w+|gc\.get_\w+|conftest|evoscale|vitest|jest|mocha|jasmine"

@@ -204,11 +204,62 @@ def test_other_languages_have_judges_too(path: str, line: str) -> None:
     [
         "package.json", "package-lock.json", "vitest.config.ts", "src/a.test.ts", "src/__tests__/a.js", "a_test.go",
         "go.sum", "Cargo.lock", "build.rs", "pom.xml", "src/test/java/ATest.java", ".mvn/jvm.config", "uv.lock",
-        "requirements-dev.txt", "setup.py", ".npmrc",
+        "requirements-dev.txt", "setup.py", ".npmrc", "test.js", "test.mjs", "test.cts", "a/test-add.js", "add-test.mjs",
+        "add_test.ts", "spec/add.js", "src/tests.rs", "src/add/test.rs", "src/add_test.rs", "src/add_tests.rs",
+        "ava.config.js", ".taprc", ".nycrc", ".nycrc.json", "mocha.opts", "vitest.setup.ts", "src/setupTests.js",
     ],
 )  # fmt: skip
 def test_what_decides_over_other_languages_tests_is_refused_by_name(path: str) -> None:
     assert repr(path) in (check_patch(change(path)) or "")
+
+
+@pytest.mark.parametrize(
+    "path", ["src/latest.js", "src/contest.ts", "src/attest.rs", "src/specs.rs"]
+)
+def test_names_that_only_resemble_tests_are_product_code(path: str) -> None:
+    assert check_patch(change(path)) is None
+
+
+RUST = "--- a/src/lib.rs\n+++ b/src/lib.rs\n"
+
+
+@pytest.mark.parametrize(
+    "hunk",
+    [
+        "@@ -9,4 +9,4 @@\n #[cfg(test)]\n mod checks {\n-    assert!(two() == 2);\n+    assert!(true);\n }\n",
+        "@@ -9,3 +9,3 @@\n     #[tokio::test]\n     async fn two() {\n-        old();\n+        new();\n",
+        "@@ -9,2 +9,2 @@\n mod tests {\n-    use super::*;\n+    use super::other::*;\n",
+        "@@ -9,1 +9,1 @@\n-#[test]\n+#[cfg(never)]\n",
+        "@@ -9,1 +9,2 @@\n+#[cfg(not(test))]\n fn two() {}\n",
+        "@@ -9,1 +9,1 @@\n-    2\n+    if cfg!(test) { 2 } else { 3 }\n",
+        "@@ -9,1 +9,2 @@\n+#[cfg_attr(all(unix, test), derive(Debug))]\n struct A;\n",
+    ],
+)
+def test_tests_within_rusts_product_code_are_not_changed(hunk: str) -> None:
+    said = "'src/lib.rs' has tests of its own, which the change reaches"
+    assert check_patch(Patch(RUST + hunk)) == said
+    assert check_patch(Patch(RUST + hunk), Exceptions(["src/*"])) is None
+
+
+def test_a_hunk_that_begins_within_rusts_tests_gets_through() -> None:
+    """docs/security.md says so: the policy sees the diff, not the file."""
+    hunk = "@@ -90,1 +90,1 @@\n-    assert!(two() == 2);\n+    assert!(true);\n"
+    assert check_patch(Patch(RUST + hunk)) is None
+
+
+def test_rusts_test_files_are_carried_where_the_issue_names_them() -> None:
+    patch = Patch(change("calc.py") + change("tests/adds.rs", "#[test]"))
+    assert check_patch(patch) == "'tests/adds.rs' is a test"
+    lifted = Exceptions(named=named_in("tests/adds.rs is wrong"))
+    assert check_patch(patch, lifted) is None
+    assert carried(patch, lifted) == ("tests/adds.rs",)
+
+
+def test_product_code_above_rusts_tests_may_be_changed() -> None:
+    hunk = "@@ -7,5 +7,5 @@\n fn two() -> i32 {\n-    3\n+    2\n }\n \n #[cfg(test)]\n"
+    assert check_patch(Patch(RUST + hunk)) is None
+    attested = "@@ -7,1 +7,1 @@\n-    attest(mod_tested);\n+    #[inline] fn latest() {}\n"
+    assert check_patch(Patch(RUST + attested)) is None
 
 
 @given(st.text(max_size=400))

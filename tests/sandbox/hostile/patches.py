@@ -56,6 +56,8 @@ BAD_PATCHES = (
         "is a test",
     ),
     BadPatch("the tests", _change("tests/test_calc.py"), "is a test"),
+    BadPatch("a test of node's", _change("test.mjs"), "is a test"),
+    BadPatch("a test of cargo's", _change("src/tests.rs"), "is a test"),
     BadPatch("conftest.py", _new("conftest.py"), "configures the tests"),
     BadPatch("pytest.ini", _new("pytest.ini", line="[pytest]"), "configures the tests"),
     BadPatch("sitecustomize.py", _new("sitecustomize.py"), "run by every Python process"),
