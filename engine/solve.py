@@ -35,6 +35,7 @@ from engine.store import JobStore, connect, migrate
 from engine.testspec import Baseline
 from sandbox.contract import Sandbox
 from sandbox.guarantees import open_checked
+from sandbox.pool import emptied
 from sandbox.settings import SandboxSettings
 
 logger = logging.getLogger(__name__)
@@ -106,8 +107,8 @@ def solve(
     issue = read_issue(options.issue)
     if not options.repo.is_dir():
         raise BadInputError(f"{options.repo} is no folder; name a checkout with --repo")
-    sandbox = open_checked(sandbox_settings)
     with (
+        emptied(open_checked(sandbox_settings)) as sandbox,
         models.opened(settings) as model,
         TemporaryDirectory(prefix="evoscale-solve-") as folder,
     ):

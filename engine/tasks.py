@@ -35,6 +35,7 @@ from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
 from sandbox.guarantees import open_checked
 from sandbox.images import prepare
+from sandbox.pool import empty
 from sandbox.pruning import tend
 from sandbox.settings import SandboxSettings
 
@@ -60,6 +61,13 @@ def close_model(**_: object) -> None:
     """Close the model with the worker, if it was loaded at all."""
     if _model.cache_info().currsize:
         models.close(_model())
+
+
+@worker_shutdown.connect
+def empty_pool(**_: object) -> None:
+    """Close the boxes that wait with the worker, if it opened a sandbox at all."""
+    if _sandbox.cache_info().currsize:
+        empty(_sandbox())
 
 
 @cache

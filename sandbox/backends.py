@@ -51,11 +51,20 @@ def open_sandbox(kind: Kind, settings: SandboxSettings) -> Sandbox:
     Raises:
         SandboxUnavailableError: it cannot be used, with what to install.
     """
-    found = _found(kind, settings)
-    return PooledSandbox(found, settings.pool) if settings.pool else found
+    return pooled(find_sandbox(kind, settings), settings)
 
 
-def _found(kind: Kind, settings: SandboxSettings) -> Sandbox:
+def pooled(sandbox: Sandbox, settings: SandboxSettings) -> Sandbox:
+    """The same with boxes ahead of time, where the settings ask for some."""
+    return PooledSandbox(sandbox, settings.pool) if settings.pool else sandbox
+
+
+def find_sandbox(kind: Kind, settings: SandboxSettings) -> Sandbox:
+    """Find a sandbox of this kind, as `open_sandbox`, without boxes ahead of time.
+
+    Raises:
+        SandboxUnavailableError: it cannot be used, with what to install.
+    """
     if kind != "auto":
         return BACKENDS[kind](settings)
     reasons: list[str] = []

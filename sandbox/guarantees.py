@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.backends import open_sandbox
+from sandbox.backends import find_sandbox, pooled
 from sandbox.conformance import OPTIONAL, Bench, checks, run_check
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
@@ -104,9 +104,9 @@ def open_checked(settings: SandboxSettings) -> Sandbox:
         ImageBuildError: the bare image cannot be made.
         SandboxUnavailableError: it cannot be used, or something that must hold does not.
     """
-    sandbox = open_sandbox(settings.kind, settings)
+    sandbox = find_sandbox(settings.kind, settings)
     must_hold(sandbox, settings)
-    return sandbox
+    return pooled(sandbox, settings)
 
 
 def _must_be_of_the_kernel(sandbox: Sandbox, wanted: frozenset[str]) -> None:

@@ -7,6 +7,7 @@ would take its time from tests that run.
 
 import logging
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 IDLE_S = 120.0
 """Seconds that a box may wait; far below the deadline after which it would be reaped."""
+STARTED_S = 60.0
+"""Seconds that boxes which are being started are waited for when all are to be closed."""
+FAILURES = (SandboxError, OSError, subprocess.SubprocessError)
+"""How a box can fail to start or end; no file descriptor or process left is one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,14 @@ class Ready:
         """Whether it still answers: somebody may have removed it meanwhile."""
         try:
             return self.box.exec(["true"]).exit_code == 0
-        except SandboxError:
+        except FAILURES:
             return False
 
     def close(self) -> None:
         """Throw it away."""
         try:
             self.closing.__exit__(None, None, None)
-        except SandboxError as error:
+        except FAILURES as error:
             logger.warning("a box that waited could not be closed: %s", error)
 
 
@@ -110,7 +115,11 @@ class PooledSandbox:
         return self.inner.discard(name)
 
     def empty(self) -> int:
-        """Close all boxes that wait; says how many."""
+        """Close all boxes that wait, those that are being started too; says how many."""
+        started = threading.Event()
+        self._work.put(started.set)
+        if not started.wait(STARTED_S):
+            logger.warning("a box is still being started; it ends with this process")
         with self._lock:
             ready, self._ready = self._ready, []
         return self._close(ready)
@@ -160,7 +169,7 @@ class PooledSandbox:
         made: Ready | None = None
         try:
             made = Ready(kind, closing, closing.__enter__(), time.monotonic())
-        except SandboxError as error:  # whoever asks next opens one itself and is told
+        except FAILURES as error:  # whoever asks next opens one itself and is told
             logger.warning("no box could be started ahead of time: %s", error)
         finally:
             with self._lock:
@@ -179,6 +188,21 @@ class PooledSandbox:
         for each in ready:
             each.close()
         return len(ready)
+
+
+def empty(sandbox: Sandbox) -> None:
+    """Close the boxes that wait, where a sandbox has any."""
+    if isinstance(sandbox, PooledSandbox):
+        sandbox.empty()
+
+
+@contextmanager
+def emptied(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """A sandbox for one block, after which no box of it waits."""
+    try:
+        yield sandbox
+    finally:
+        empty(sandbox)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from pydantic import ValidationError
 from sandbox.conformance import OPTIONAL, PROBES, checks
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
-from sandbox.guarantees import PROMISES, Memory, examine, must_hold, required
+from sandbox.guarantees import PROMISES, Memory, examine, must_hold, open_checked, required
+from sandbox.pool import PooledSandbox
 from sandbox.settings import ALWAYS, SandboxSettings
 from tests.sandbox.conftest import opened, settings
 
@@ -43,6 +45,16 @@ def test_what_must_hold_is_asked_once_and_then_remembered(
     assert {NETWORK, MEMORY, "processes are limited"} == remembered
     monkeypatch.setitem(PROBES, NETWORK, lambda _: "asked again")  # type: ignore[misc]
     must_hold(bubblewrap, one)
+
+
+def test_no_box_is_started_ahead_for_the_check() -> None:
+    opened("bubblewrap")
+    with tempfile.TemporaryDirectory() as cache:  # one that root's boxes can reach
+        Path(cache).chmod(0o755)
+        chosen = settings(cache_dir=Path(cache), kind="bubblewrap", pool=1)
+        checked = open_checked(chosen)
+        assert isinstance(checked, PooledSandbox)
+        assert checked.empty() == 0
 
 
 @pytest.mark.parametrize("name", [NETWORK, MEMORY, "processes are limited"])

@@ -1,3 +1,4 @@
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +7,7 @@ import pytest
 
 from sandbox.contract import Box, Limits, Sandbox
 from sandbox.errors import SandboxUnavailableError
-from sandbox.pool import PooledSandbox
+from sandbox.pool import PooledSandbox, emptied
 from tests.sandbox.conftest import opened
 
 ROUNDS = 2000
@@ -21,12 +22,12 @@ class Counting:
         self.isolation = inner.isolation
         self.opened = 0
         self.closed = 0
-        self.gone = False
+        self.failing: Exception | None = None
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
-        if self.gone:
-            raise SandboxUnavailableError(self.isolation, "gone")
+        if self.failing is not None:
+            raise self.failing
         with self.inner.open(image, limits) as box:
             self.opened += 1
             yield box
@@ -119,11 +120,32 @@ def test_a_back_end_that_fails_is_told_to_whoever_asks(inner: Counting, image: s
     pool = PooledSandbox(inner, 1, MANY_CORES)
     with pool.open(image, Limits()):
         until(lambda: pool.waiting() == 1)
-        inner.gone = True
+        inner.failing = SandboxUnavailableError(inner.isolation, "gone")
     with pool.open(image, Limits()) as box:
         assert box.exec(["true"]).exit_code == 0
     with pytest.raises(SandboxUnavailableError, match="gone"), pool.open(image, Limits()):
         pass
+
+
+def test_a_machine_without_descriptors_does_not_end_the_pool(inner: Counting, image: str) -> None:
+    pool = PooledSandbox(inner, 1, MANY_CORES)
+    with pool.open(image, Limits()):
+        until(lambda: pool.waiting() == 1)
+        assert pool.empty() == 1
+        inner.failing = OSError(errno.EMFILE, "Too many open files")
+        pool._fill((image, Limits()))
+        until(lambda: pool.starting() == 0)
+        inner.failing = None
+        pool._fill((image, Limits()))
+        until(lambda: pool.waiting() == 1)
+    assert pool.empty() == 1
+    assert inner.closed == inner.opened
+
+
+def test_a_box_that_is_being_started_is_closed_as_well(inner: Counting, image: str) -> None:
+    with emptied(PooledSandbox(inner, 1, MANY_CORES)) as pool, pool.open(image, Limits()):
+        pass
+    assert inner.closed == inner.opened == 2
 
 
 def test_what_is_raised_in_a_box_reaches_the_caller_and_closes_it(
