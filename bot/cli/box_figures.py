@@ -338,7 +338,7 @@ def _left(sandbox: Sandbox) -> dict[str, int]:
         "mounts": ours,
         "loop devices": len(list(Path("/sys/block").glob("loop*/loop/backing_file"))),
         "control groups": len(list(Path("/sys/fs/cgroup").glob(f"*/evoscale-{os.getpid()}-*"))),
-        "temporary files": len(list(temporary.glob(f"evoscale-bundle-*_{os.getpid()}_*"))),
+        "temporary files": len(list(temporary.glob(f"evoscale-bundle-{os.getpid()}-*"))),
         "open files": len(list(Path("/proc/self/fd").iterdir())),
     }
 

@@ -188,7 +188,7 @@ def left_behind() -> dict[str, list[str]]:
         "mounts": [line for line in mounts if "evoscale-bundle" in line],
         "loops": sorted(str(path) for path in Path("/sys/block").glob("loop*/loop/backing_file")),
         "groups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/evoscale-{process}-*")],
-        "bundles": [str(path) for path in Path("/tmp").glob(f"evoscale-bundle-*_{process}_*")],
+        "bundles": [str(path) for path in Path("/tmp").glob(f"evoscale-bundle-{process}-*")],
         "children": Path(f"/proc/{process}/task/{process}/children").read_text().split(),
     }
 

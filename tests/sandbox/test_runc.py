@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.owners import owner
 from sandbox.runc import RuncSandbox
 from sandbox.runc.bundle import HOST_ROOT, Plan, configuration
-from sandbox.runc.jail import BUNDLE
-from sandbox.runc.runtime import STATE, find_runtime
+from sandbox.runc.jail import BUNDLE, Container, reap
+from sandbox.runc.runtime import STATE, Runtime, find_runtime
 from sandbox.session import Spaces
 from tests.sandbox.conftest import WriteRepository, opened, settings
 
@@ -64,8 +65,8 @@ def image(runc: Sandbox) -> str:
 
 def left() -> list[str]:
     """Whatever boxes of this process could have left on the machine."""
-    mark = owner().replace("/", "_")
-    bundles = [str(p) for p in Path("/tmp").glob(f"{BUNDLE}{mark}*")]
+    mark = f"{BUNDLE}{os.getpid()}-"
+    bundles = [str(p) for p in Path("/tmp").glob(f"{mark}*")]
     containers = [str(p) for p in STATE.glob(f"runc/evoscale-{os.getpid()}-*")]
     groups = [str(p) for p in Path("/sys/fs/cgroup").glob(f"*/evoscale-{os.getpid()}-*")]
     mounts = [
@@ -178,8 +179,7 @@ def test_a_box_of_a_killed_process_ends_and_reap_forgets_it(runc: Sandbox, image
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"
-        mark = f"_{process.pid}_"
-        (bundle,) = [p for p in Path("/tmp").glob(f"{BUNDLE}*") if mark in p.name]
+        (bundle,) = Path("/tmp").glob(f"{BUNDLE}{process.pid}-*")
         box = int((bundle / "pid").read_text(encoding="ascii"))
         name = (bundle / "name").read_text(encoding="ascii")
         process.send_signal(signal.SIGKILL)
@@ -192,6 +192,92 @@ def test_a_box_of_a_killed_process_ends_and_reap_forgets_it(runc: Sandbox, image
     assert not bundle.exists()
     assert not (STATE / "runc" / name).exists()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/{name}"))
+
+
+def gone_owner() -> str:
+    """A process of this machine that runs no more, in the words of a bundle."""
+    with subprocess.Popen(["true"]) as process:
+        machine, _, _ = owner().rpartition("/")[0].rpartition("/")
+    return f"{machine}/{process.pid}/1"
+
+
+@pytest.fixture
+def left_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Makes what a killed process leaves, where nothing else lies."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def make(name: str) -> Path:
+        bundle = tmp_path / f"{BUNDLE}{len(list(tmp_path.iterdir()))}"
+        bundle.mkdir()
+        (bundle / "name").write_text(name)
+        (bundle / "owner").write_text(gone_owner())
+        return bundle
+
+    return make
+
+
+@as_root
+def test_reap_does_not_believe_what_another_user_wrote(
+    runc: Sandbox, image: str, left_bundles: Callable[[str], Path]
+) -> None:
+    with runc.open(image, Limits()) as box:
+        (running,) = STATE.glob(f"runc/evoscale-{os.getpid()}-*")
+        planted = left_bundles(running.name)
+        os.chown(planted, 12345, 12345)
+        runc.reap()
+        assert planted.exists()
+        assert box.exec(["true"]).exit_code == 0
+    os.chown(planted, 0, 0)
+    assert runc.reap() >= 1
+    assert not planted.exists()
+
+
+@as_root
+def test_a_container_that_cannot_be_removed_does_not_keep_reap_from_the_rest(
+    left_bundles: Callable[[str], Path], tmp_path: Path
+) -> None:
+    bundles = [left_bundles(f"evoscale-{n}") for n in range(3)]
+    (bundles[1] / "name").unlink()
+    absent = Runtime("runc", str(tmp_path / "absent"))
+    reap(absent)
+    assert all(bundle.exists() for bundle in bundles)
+    (bundles[1] / "name").mkdir()
+    reap(Runtime("runc", "/bin/true"))
+    assert [bundle.exists() for bundle in bundles] == [False, True, False]
+
+
+@as_root
+def test_a_bundle_that_is_being_made_stays_and_an_old_one_without_an_owner_goes(
+    left_bundles: Callable[[str], Path],
+) -> None:
+    young, old = left_bundles("young"), left_bundles("old")
+    for bundle in (young, old):
+        (bundle / "owner").unlink()
+    os.utime(old, (1000, 1000))
+    reap(Runtime("runc", "/bin/false"))
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_a_machine_whose_name_has_an_underscore_is_cleared_up_as_well(
+    left_bundles: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "build_host")
+    bundle = left_bundles("evoscale-1")
+    reap(Runtime("runc", "/bin/true"))
+    assert not bundle.exists()
+
+
+def test_a_box_that_does_not_end_is_said_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sandbox.runc.jail.DELETE_S", 0.1)
+    container = Container(Runtime("runc", "/bin/true"), "evoscale-1", tmp_path)
+    with subprocess.Popen(["sleep", "100"]) as process:
+        container._process = os.pidfd_open(process.pid)
+        with pytest.raises(SandboxUnavailableError, match="does not end"):
+            container.destroy()
+        process.kill()
 
 
 @as_root
