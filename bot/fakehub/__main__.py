@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bot.fakehub.server import FakehubServer
 def main() -> None:
     """Serve until interrupted."""
     options = _parser().parse_args()
+    # A shell without job control has its background commands ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     directory: Path = options.directory
     directory.mkdir(parents=True, exist_ok=True)
     server = FakehubServer(

@@ -1,4 +1,9 @@
-"""A pytest plugin that adds the canaries to a run, first and last, and leaves no other trace."""
+"""A pytest plugin that adds the canaries to a run, first and last, and leaves no other trace.
+
+Old versions of pytest lack some of the names in its annotations, which are not evaluated.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
