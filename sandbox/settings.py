@@ -18,6 +18,29 @@ Promise = Literal[
 ]  # fmt: skip
 
 
+FETCH_VARIABLES = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "NETRC", "XDG_CONFIG_HOME", "XDG_CACHE_HOME",
+     "XDG_CONFIG_DIRS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE",
+     "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+)  # fmt: skip
+"""What a package manager needs of ours: where it is, its own settings, proxies, certificates."""
+
+
+def fetch_environment(own: str) -> dict[str, str]:
+    """The variables that a package manager is started with; `own` begins the names of its own.
+
+    None of this program's settings is among them: keys, tokens and database addresses are not for
+    programs that read what strangers published.
+    """
+    names = os.environ  # noqa: TID251  # a settings module reads it
+    prefix = own.upper()
+    return {
+        name: value
+        for name, value in names.items()
+        if name.upper() in FETCH_VARIABLES or name.upper().startswith(prefix)
+    }
+
+
 def default_cache_dir() -> Path:
     """Where images and wheels are kept: root's must be enterable by the user its boxes run as."""
     if os.geteuid() == 0:

@@ -12,6 +12,7 @@ from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
 from sandbox.recipes.declared import text_of
 from sandbox.recipes.layers import Layer, reported, script
+from sandbox.settings import fetch_environment
 
 VERSION = "1"  # raise it when what goes into an image changes
 STEP = "modules"
@@ -26,7 +27,7 @@ SETTINGS = {
     "GONOSUMCHECK": "1", "GOFLAGS": "", "GOMODCACHE": MODULES, "GOPATH": "/tmp/go",  # noqa: S108
     "GOCACHE": "/tmp/cache", "CGO_ENABLED": "0", "GOTELEMETRY": "off",  # noqa: S108
 }  # fmt: skip
-FETCHING = ("GOVCS=*:off", "GOTOOLCHAIN=local", "GOFLAGS=-modcacherw")
+FETCHING = {"GOVCS": "*:off", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
 START = (
     "mkdir -p /tmp/cache && { cp -rs /opt/project/cache/. /tmp/cache/ 2>/dev/null || true; } && "
     'exec "$@"'
@@ -131,16 +132,11 @@ def download(wanted: Sequence[str], sums: str, place: Path) -> None:
         module = f"module environment\n\nrequire (\n{lines})\n"
         (folder / "go.mod").write_text(module, encoding="utf-8")
         (folder / "go.sum").write_text(sums, encoding="utf-8")
-        settings = [
-            f"GOMODCACHE={place}",
-            "GOVCS=*:off",
-            "GOTOOLCHAIN=local",
-            "GOFLAGS=-modcacherw",
-        ]
+        env = {**fetch_environment("GO"), **FETCHING, "GOMODCACHE": str(place)}
         try:
             done = subprocess.run(
-                ["env", *settings, str(go), "mod", "download"], cwd=folder, capture_output=True,
-                text=True, errors="replace", timeout=DOWNLOAD_S, check=False,
+                [str(go), "mod", "download"], cwd=folder, capture_output=True, env=env, text=True,
+                errors="replace", timeout=DOWNLOAD_S, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"

@@ -27,6 +27,13 @@ NEEDLESS = re.compile(
 )
 """Development tools of style, release and browsers: most of a download and nothing of a test."""
 YARN_KEY = re.compile(r'^"?(@?[^@"\s]+)@(?:npm:)?([^",]+)', re.MULTILINE)
+VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+][\w.+-]+)?")
+PATH_LIKE = re.compile(r"\s*\..*|.*\.(?:tgz|tar|tar\.gz)\s*", re.DOTALL | re.IGNORECASE)
+"""What npm takes for a folder or an archive although it has no slash."""
+LOCK_KEYS = frozenset(
+    {"version", "integrity", "optional", "dev", "devOptional", "peer", "peerDependenciesMeta",
+     "engines", "os", "cpu", "libc", "bin", "inBundle"}
+)  # fmt: skip
 LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml")
 LOCK_BYTES = 16 * 1024 * 1024
 
@@ -75,7 +82,8 @@ def read_manifest(checkout: Path) -> Manifest:
 def allowed(asked: object) -> bool:
     """Whether a version is a range or an alias of the registry, or a tag of it."""
     text = asked if isinstance(asked, str) else ":"
-    return bool(RANGE.fullmatch(text) or ALIAS.fullmatch(text))
+    named = RANGE.fullmatch(text) or ALIAS.fullmatch(text)
+    return bool(named) and not PATH_LIKE.fullmatch(text)
 
 
 def json_of(path: Path) -> Mapping[str, object]:
@@ -112,11 +120,25 @@ def _safe_lock(lock: Mapping[str, object]) -> str:
     for place, entry in packages.items():
         found = dict(table(entry))
         resolved = str(found.pop("resolved", "https:"))
-        if place and not found.get("link") and resolved.startswith("https:"):
-            kept[place] = {k: v for k, v in found.items() if k != "hasInstallScript"}
+        version = VERSION.fullmatch(str(found.get("version", "")))
+        if place and version and not found.get("link") and resolved.startswith("https:"):
+            kept[place] = _safe_entry(found)
     if not kept or any(not place.startswith("node_modules/") for place in kept):
         return ""
     return json.dumps({"lockfileVersion": 3, "requires": True, "packages": kept}, sort_keys=True)
+
+
+def _safe_entry(entry: Mapping[str, object]) -> dict[str, object]:
+    """One package of a lock: its pin, and of what it needs only what the registry has."""
+    kept = {key: value for key, value in entry.items() if key in LOCK_KEYS}
+    name = entry.get("name")  # of an alias
+    if isinstance(name, str) and NAME.fullmatch(name):
+        kept["name"] = name
+    for group in GROUPS:
+        needed = {n: text for n, text in table(entry, group).items() if allowed(text)}
+        if needed:
+            kept[group] = needed
+    return kept
 
 
 def _yarn_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:

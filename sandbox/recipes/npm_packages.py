@@ -1,7 +1,9 @@
 """Gets npm packages: data files from the registry npm is configured for. Nothing of them runs here.
 
 npm sees a folder of ours with a manifest of ours; the repository's own `.npmrc`, scripts and
-workspaces never reach it, and no package's scripts are run.
+workspaces never reach it, and no package's scripts are run. A published package may itself ask for
+a git repository, in which npm would run another npm that reads the repository's `.npmrc`: npm 11
+refuses, and an older one, which ignores the options it does not know, is given a git that fails.
 """
 
 import json
@@ -9,11 +11,13 @@ import logging
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.errors import ImageBuildError
+from sandbox.settings import fetch_environment
 from sandbox.toolchain import which
 
 logger = logging.getLogger(__name__)
@@ -29,10 +33,12 @@ MISSING = re.compile(
     r"((?:@[\w.~-]+/)?[\w.~-]+)@"
 )
 NO_REGISTRY = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ECONNRESET")
+REFUSED = ("EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY")
 OPTIONS = (
     "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier",
     "--legacy-peer-deps", "--include=dev", "--include=optional", "--no-save",
     "--engine-strict=false", "--loglevel=error", "--fetch-retries=2", "--install-links=false",
+    "--allow-git=none", "--allow-remote=none", "--allow-file=none", "--allow-directory=none",
 )  # fmt: skip
 
 
@@ -75,12 +81,8 @@ def _npm(asked: Mapping[str, str], lock: str, place: Path, deadline: float) -> s
     (place / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
     if lock:
         (place / "package-lock.json").write_text(lock, encoding="utf-8")
-    left = deadline - time.monotonic()
     try:
-        done = subprocess.run(
-            [str(npm), *OPTIONS], cwd=place, capture_output=True, text=True, errors="replace",
-            timeout=max(left, 1), check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        done = _run(npm, place, max(deadline - time.monotonic(), 1))
     except (subprocess.TimeoutExpired, OSError) as error:
         reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
         raise ImageBuildError(STEP, reason) from error
@@ -90,9 +92,37 @@ def _npm(asked: Mapping[str, str], lock: str, place: Path, deadline: float) -> s
     return done.stderr
 
 
+def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str]:
+    """Start npm with a home of its own, the operator's settings for npm, and no git.
+
+    Raises:
+        TimeoutExpired: it took longer than `left` seconds.
+        OSError: it cannot be started.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        git = Path(scratch, "git")
+        git.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        git.chmod(0o700)
+        home = {
+            "HOME": scratch,
+            "NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"),
+            "NPM_CONFIG_CACHE": str(Path.home() / ".npm"),
+        }
+        set_here = fetch_environment("NPM_CONFIG_")
+        there = {name.upper() for name in set_here} - {"HOME"}
+        own = {name: value for name, value in home.items() if name not in there}
+        return subprocess.run(
+            [str(npm), *OPTIONS, f"--git={git}"], cwd=place, env={**set_here, **own},
+            capture_output=True, text=True, errors="replace", timeout=left, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
 def _reason(said: str) -> str:
     if any(word in said for word in NO_REGISTRY):
         return "no npm registry answers; check npm's 'registry' and proxy settings"
+    if any(word in said for word in REFUSED):
+        return "a package asks for a git repository, an address or a path; npm's registry only"
     lines = [line for line in said.splitlines() if line.strip()]
     return f"npm failed: {lines[0][:200] if lines else 'it said nothing'}"
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.errors import ImageBuildError
+from sandbox.settings import fetch_environment
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,9 @@ def _pip(
     try:
         # In a directory with nothing in it, so that no name can be taken for a file.
         done = subprocess.run(
-            argv, capture_output=True, timeout=left, check=False, text=True, cwd=fresh
-        )
+            argv, capture_output=True, timeout=left, check=False, text=True, cwd=fresh,
+            env=fetch_environment("PIP_"),
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         logger.info("pip took more than %.0f s for %d requirements", left, len(requirements))
         return False
