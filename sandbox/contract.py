@@ -174,7 +174,12 @@ class Sandbox(Protocol):
 
     @property
     def isolation(self) -> str:
-        """What keeps the code in: `docker/runc`, `docker/runsc`, `bubblewrap`."""
+        """What keeps the code in: `docker/runc`, `docker/runsc`, `runc`, `runsc`, `bubblewrap`."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """Which engine makes the boxes, and with what; empty where this machine itself does."""
         ...
 
     def open(self, image: str, limits: Limits) -> AbstractContextManager[Box]:

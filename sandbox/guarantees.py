@@ -89,7 +89,7 @@ def must_hold(sandbox: Sandbox, settings: SandboxSettings) -> None:
         raise SandboxUnavailableError(sandbox.isolation, reason)
     _must_be_of_the_kernel(sandbox, wanted)
     names = [name for word in sorted(wanted) for name in PROMISES.get(word, ())]
-    memory = Memory(settings, sandbox.isolation)
+    memory = Memory(settings, sandbox.isolation, sandbox.engine)
     for finding in examine(sandbox, [name for name in names if name not in memory.held()]):
         if not finding.holds:
             reason = f"{finding.name!r} does not hold on this machine ({finding.problem}); {ADVICE}"
@@ -117,10 +117,10 @@ def _must_be_of_the_kernel(sandbox: Sandbox, wanted: frozenset[str]) -> None:
 
 
 class Memory:
-    """What held since this machine started, for this program and these settings; a small file."""
+    """What held since this machine started, for this program, engine and settings; a small file."""
 
-    def __init__(self, settings: SandboxSettings, isolation: str) -> None:
-        chosen = (isolation, settings.base_image, str(os.geteuid()), _program())
+    def __init__(self, settings: SandboxSettings, isolation: str, engine: str = "") -> None:
+        chosen = (isolation, engine, settings.base_image, str(os.geteuid()), _program())
         key = hashlib.sha256("\0".join((*chosen, _boot())).encode()).hexdigest()[:24]
         self._path = settings.cache_dir / "guarantees" / f"{key}.json"
 

@@ -74,6 +74,11 @@ class PooledSandbox:
         """The other's: a box is the same whenever it was started."""
         return self.inner.isolation
 
+    @property
+    def engine(self) -> str:
+        """The other's; see `Sandbox.engine`."""
+        return self.inner.engine
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Give a box that waits, else a fresh one; see `Sandbox.open`.

@@ -94,6 +94,11 @@ class BubblewrapSandbox:
         """`bubblewrap`."""
         return ISOLATION
 
+    @property
+    def engine(self) -> str:
+        """None; see `Sandbox.engine`."""
+        return ""
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Open a fresh box of an image; see `Sandbox.open`.

@@ -52,6 +52,11 @@ class DockerSandbox:
         """`docker/runc` or `docker/runsc`."""
         return self._engine.isolation
 
+    @property
+    def engine(self) -> str:
+        """The engine's id, version and kernel; see `Sandbox.engine`."""
+        return self._engine.identity
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Open a fresh container of an image; see `Sandbox.open`.

@@ -64,6 +64,9 @@ class Engine:
                 )
                 raise SandboxUnavailableError(self.isolation, reason)
             info = client.info()
+        self.identity = "/".join(
+            str(info.get(key, "")) for key in ("ID", "ServerVersion", "KernelVersion")
+        )
         if runtime not in info.get("Runtimes", {}):
             reason = f"the engine has no runtime {runtime!r}; register it or use runc"
             raise SandboxUnavailableError(self.isolation, reason)

@@ -54,6 +54,11 @@ class RuncSandbox:
         """`runc` or `runsc`."""
         return self._runtime.name
 
+    @property
+    def engine(self) -> str:
+        """None; see `Sandbox.engine`."""
+        return ""
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Open a fresh container of an image; see `Sandbox.open`.

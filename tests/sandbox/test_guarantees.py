@@ -115,6 +115,21 @@ def test_another_boot_another_day_and_a_broken_file_are_asked_again(
     assert Memory(one, "bubblewrap").held() == frozenset()
 
 
+def test_what_held_on_one_engine_is_asked_again_on_another(one: SandboxSettings) -> None:
+    Memory(one, "docker/runc", "first").add(NETWORK)
+    assert Memory(one, "docker/runc", "first").held() == {NETWORK}
+    assert Memory(one, "docker/runc", "second").held() == frozenset()
+
+
+@pytest.mark.docker
+def test_what_held_is_remembered_for_the_engine_that_was_asked(one: SandboxSettings) -> None:
+    docker = opened("docker")
+    assert docker.engine.strip("/")
+    must_hold(docker, one)
+    assert NETWORK in Memory(one, docker.isolation, docker.engine).held()
+    assert Memory(one, docker.isolation).held() == frozenset()
+
+
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     memory = Memory(settings(cache_dir=tmp_path / "file"), "bubblewrap")
