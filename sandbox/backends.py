@@ -13,9 +13,9 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["auto", "docker", "runc", "bubblewrap"]
 ADVICE = (
-    "install Docker ('apt-get install docker.io', and be root or in the group docker) or "
-    "bubblewrap ('apt-get install bubblewrap'); code that a model or a repository wrote never runs "
-    "without one"
+    "install Docker ('apt-get install docker.io', and be root or in the group docker), runc "
+    "('apt-get install runc', for root) or bubblewrap ('apt-get install bubblewrap'); code that a "
+    "model or a repository wrote never runs without one"
 )
 
 
