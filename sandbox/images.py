@@ -19,13 +19,13 @@ from sandbox.contract import Limits, Sandbox, TestCommand
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
 from sandbox.recipes import RECIPES, choose
 from sandbox.recipes.layers import Layer
+from sandbox.recipes.place import NOTES
 from sandbox.recipes.python import bare_layer
 from sandbox.recipes.wheels import STEP as WHEELS
 from sandbox.reports import NOT_THERE, USAGE_ERROR
 from sandbox.settings import MIB, SandboxSettings
 
 REPOSITORY_BYTES = 1024 * MIB
-NOTES = "/opt/env/notes"  # what the recipe could not get
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +198,13 @@ def _accepted(
     notes: list[str],
 ) -> TestCommand:
     """The first command that its runner accepts, else the first whose runner is there."""
-    if len(commands) == 1:
-        return commands[0]
     there: list[TestCommand] = []
     with sandbox.open(image, limits) as box:
         noted = box.exec(["cat", NOTES])
         if noted.exit_code == 0:
             notes.append(noted.output.decode(errors="replace")[:500])
+        if len(commands) == 1:
+            return commands[0]
         for command in commands[:-1]:
             argv = [word for word in command.argv if word != "{tests}"]
             result = box.exec([*argv, "--collect-only", "-q"])

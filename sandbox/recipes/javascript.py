@@ -11,9 +11,9 @@ from sandbox.recipes import machine, npm_packages
 from sandbox.recipes.layers import Layer, reported, script
 from sandbox.recipes.npm_manifest import Manifest, json_of, read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
-from sandbox.recipes.place import REPORT
+from sandbox.recipes.place import NOTES, REPORT
 
-VERSION = "2"  # raise it when what goes into an image changes
+VERSION = "3"  # raise it when what goes into an image changes
 BIN = "/repo/node_modules/.bin"
 ENVIRONMENT = {"CI": "1", "NO_COLOR": "1", "FORCE_COLOR": "0", "NODE_ENV": "test"}
 BY_FILE: Mapping[str, tuple[str, ...]] = {
@@ -64,7 +64,9 @@ class JavaScriptRecipe:
             (place / "node_modules").mkdir(exist_ok=True)
             if dropped:
                 note = f"npm does not have {', '.join(dropped)}"
-                (place / "notes").write_text(note, encoding="utf-8")
+                notes = target / NOTES.lstrip("/")
+                notes.parent.mkdir(parents=True)
+                notes.write_text(note, encoding="utf-8")
 
         return Layer(key, lay, ("true",))
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from sandbox.contract import TestCommand
 from sandbox.recipes import wheels
 from sandbox.recipes.layers import Layer, program, script
-from sandbox.recipes.place import REPORT
+from sandbox.recipes.place import NOTES, REPORT
 from sandbox.recipes.python_project import Project, read_project
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class PythonRecipe:
             if dropped:
                 note = f"no usable wheels for {', '.join(dropped)}"
                 logger.info("%s; going on without", note)
-                (target / "opt/env/notes").write_text(note, encoding="utf-8")
+                (target / NOTES.lstrip("/")).write_text(note, encoding="utf-8")
             for wheel in place.glob("*.whl"):
                 if canonicalize_name(parse_wheel_filename(wheel.name)[0]) == own:
                     wheel.unlink()  # the repository's own published version would hide its files

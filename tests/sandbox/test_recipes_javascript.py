@@ -1,15 +1,20 @@
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox import images
+from sandbox.contract import Sandbox
 from sandbox.errors import ImageBuildError
-from sandbox.recipes import choose
+from sandbox.recipes import choose, npm_packages
 from sandbox.recipes.javascript import JavaScriptRecipe
 from sandbox.recipes.npm_manifest import read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
 from tests.sandbox.conftest import WriteRepository
+from tests.sandbox.conftest import settings as sandbox_settings
 
 
 def manifest(**changes: object) -> dict[str, str]:
@@ -122,3 +127,24 @@ def test_no_manifest_breaks_the_reading(write_repository: WriteRepository, text:
 
 def test_the_manifest_decides_the_language(write_repository: WriteRepository) -> None:
     assert isinstance(choose(write_repository(manifest())), JavaScriptRecipe)
+
+
+def test_a_replaced_version_is_named(
+    sandbox: Sandbox, write_repository: WriteRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = manifest(scripts={"test": "node --test"}, dependencies={"never-had": "9.9.9"})
+    monkeypatch.setattr(npm_packages, "download", laid_without)
+    try:
+        found = images.prepare(
+            sandbox, write_repository(files), test_command=None, settings=sandbox_settings()
+        )
+    except ImageBuildError as error:
+        if error.step != "toolchain":
+            raise
+        pytest.skip(str(error))
+    assert "npm does not have never-had 9.9.9" in found.recipe
+
+
+def laid_without(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
+    place.mkdir(parents=True)
+    return tuple(f"{name} {asked}" for name, asked in wanted.items() if not lock)
