@@ -35,23 +35,7 @@ def go_arguments(ids: Sequence[str]) -> list[str]:
     return ["-run", f"^({'|'.join(tops)})$", *packages] if tops else ["./..."]
 
 
-def maven_arguments(ids: Sequence[str]) -> list[str]:
-    """`-Dtest=` with the classes of ids `package.Class.method`."""
-    classes = dict.fromkeys(test.split("(")[0].rpartition(".")[0] for test in ids)
-    return ["-Dtest=" + ",".join(classes), "-DfailIfNoTests=false"]
-
-
-def gradle_arguments(ids: Sequence[str]) -> list[str]:
-    """`--tests` for each id."""
-    return [word for test in ids for word in ("--tests", test.split("(")[0])]
-
-
-SELECT = {
-    "files": files_of,
-    "go": go_arguments,
-    "maven": maven_arguments,
-    "gradle": gradle_arguments,
-}
+SELECT = {"files": files_of, "go": go_arguments}
 
 
 def matches_of(pattern: str) -> list[str]:
@@ -79,22 +63,6 @@ def from_output(kind: str, output: Path) -> bytes:
     return data[start.start() : end + 2] if start and end > start.start() else b""
 
 
-def from_files(patterns: Sequence[str]) -> bytes:
-    """The report files as one JSON object; links and special files are not read."""
-    bundle: dict[str, str] = {}
-    total = 0
-    for pattern in patterns:
-        for name in matches_of(pattern):
-            path = Path(name)
-            if path.is_symlink() or not path.is_file():
-                continue
-            total += path.stat().st_size
-            if total > REPORT_BYTES:
-                return b""
-            bundle[name] = path.read_bytes().decode("utf-8", "replace")
-    return json.dumps(bundle).encode() if bundle else b""
-
-
 def main() -> None:
     """Run the command, keep its report, exit as it did."""
     order = json.loads(sys.argv[1])
@@ -102,9 +70,6 @@ def main() -> None:
     report = Path(order["report"])
     report.parent.mkdir(parents=True, exist_ok=True)
     output = report.with_name("output.txt")
-    for pattern in order.get("files", ()):
-        for name in matches_of(pattern):
-            Path(name).unlink()  # a report from before would be taken for this run's
     chosen = SELECT[order["select"]](ids) if ids else order.get("all", [])
     argv = [*order["argv"], *(expanded(chosen) if order.get("expand") else chosen)]
     box_env = dict(os.environ)  # noqa: TID251  # a program of its own: the box's environment
@@ -121,8 +86,6 @@ def main() -> None:
             report.write_bytes(from_output(kind, output))
     else:
         done = subprocess.run(argv, env=env, check=False)
-    if order.get("files"):
-        report.write_bytes(from_files(order["files"]))
     if report.exists() and not report.stat().st_size:
         report.unlink()
     code = done.returncode

@@ -22,7 +22,6 @@ LIBC_FILES = (
     "libm.so.6", "libmvec.so.1", "libdl.a", "librt.a", "libpthread.a", "libutil.a", "libdl.so.2",
     "librt.so.1", "libpthread.so.0", "libutil.so.1", "libgcc_s.so.1",
 )  # fmt: skip
-OWNER = "the repository's owner set this command"
 LOCKED = '(cd /opt/repo && cargo generate-lockfile --offline); exec "$@"'
 """Cargo would write a missing lock file while the tests run, and so change what they trust."""
 
@@ -100,13 +99,9 @@ class RustRecipe:
         """`cargo test` of the whole workspace."""
         del checkout
         words = [word for word in wanted or () if word != "{tests}"]
-        reason = OWNER if words else "Cargo.toml names a crate"
+        reason = "the repository's owner set this command" if words else "Cargo.toml names a crate"
         if words[:2] not in ([], ["cargo", "test"]):
-            return (
-                TestCommand("command", tuple(words), "the repository's owner set this command"),
-            )
-        if words:
-            reason = "the repository's owner set this command"
+            return (TestCommand("command", tuple(words), reason),)
         own = words[2:] or ["--workspace", "--no-fail-fast"]
         order: dict[str, object] = {
             "argv": ["cargo", "test", "--offline", *own], "select": "none", "output": "both",

@@ -3,7 +3,6 @@
 Whatever is missing, cannot be read, or contradicts the exit code makes the run count for nothing.
 """
 
-import json
 from collections.abc import Callable, Mapping
 
 from sandbox.reports import json_reports, junit, text_reports
@@ -30,18 +29,6 @@ __all__ = [
     "read_report", "shorten",
 ]  # fmt: skip
 
-MAX_FILES = 20_000
-
-
-def _bundle(report: bytes, ledger: Ledger) -> None:
-    """Record the many XML files of a Java build, bundled as one JSON object by path."""
-    files = json.loads(report)
-    if not isinstance(files, dict) or len(files) > MAX_FILES:
-        raise ValueError("it is no bundle of reports")
-    for text in files.values():
-        junit.read_surefire(str(text).encode(), ledger)
-
-
 READERS: Mapping[str, Callable[[bytes, Ledger], None]] = {
     "vitest": json_reports.read_jest,
     "jest": json_reports.read_jest,
@@ -50,9 +37,6 @@ READERS: Mapping[str, Callable[[bytes, Ledger], None]] = {
     "tap": text_reports.read_tap,
     "go": json_reports.read_go,
     "cargo": text_reports.read_cargo,
-    "nextest": junit.read_tree,
-    "maven": _bundle,
-    "gradle": _bundle,
 }
 """By the runner's name in a test command; pytest and unittest have exit codes of their own."""
 

@@ -75,7 +75,7 @@ def case_detail(case: Element) -> str:
 
 
 def read_tree(report: bytes, ledger: Ledger) -> None:
-    """Record the JUnit XML of runners that nest suites, as `node --test` and surefire write it.
+    """Record the JUnit XML of runners that nest suites, as `node --test` writes it.
 
     A test's id is its file (where one is named), its suites and its name, joined by ` > `.
 
@@ -102,15 +102,3 @@ def _nested_id(case: Element, above: tuple[str, ...]) -> str:
     classname = case.get("classname") or ""
     suites = above or ((classname,) if classname not in {"", "test"} else ())
     return " > ".join(filter(None, (file, *suites, case.get("name") or "")))
-
-
-def read_surefire(report: bytes, ledger: Ledger) -> None:
-    """Record one file of Maven's surefire or of Gradle: `package.Class.method`.
-
-    Raises:
-        ParseError: it is no XML.
-        DefusedXmlException: it declares a document type or entities.
-        ValueError: there are more tests than are read.
-    """
-    for case in cases_of(report):
-        ledger.add(_test_id(case), case_status(case), case_detail(case))

@@ -7,7 +7,7 @@ import pytest
 from sandbox import images
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError
-from sandbox.recipes.run_reported import expanded, files_of, go_arguments, maven_arguments
+from sandbox.recipes.run_reported import expanded, files_of, go_arguments
 from sandbox.runner import run_tests
 from sandbox.settings import MIB
 from tests.sandbox.conftest import WriteRepository, settings
@@ -96,7 +96,6 @@ def test_ids_become_what_a_runner_takes(tmp_path: Path, monkeypatch: pytest.Monk
         "x.org/a",
         "x.org/d",
     ]
-    assert maven_arguments(["p.C.m", "p.C.n(int)"])[0] == "-Dtest=p.C"
     monkeypatch.chdir(tmp_path)
     for name in ("a.js", "b.js", "node_modules/c.js"):
         path = tmp_path / name

@@ -117,15 +117,6 @@ def test_tap() -> None:
     }
 
 
-def test_bundles_of_surefire() -> None:
-    files = {
-        "target/surefire-reports/TEST-p.A.xml": '<testsuite><testcase classname="p.A" name="m"/>'
-        '<testcase classname="p.A" name="n"><error>x</error></testcase></testsuite>'
-    }
-    found = read_report("maven", json.dumps(files).encode(), 1)
-    assert found.statuses == {"p.A.m": PASSED, "p.A.n": ERROR}
-
-
 @pytest.mark.parametrize(
     ("runner", "report", "exit_code"),
     [
@@ -141,8 +132,6 @@ def test_bundles_of_surefire() -> None:
         ("cargo", b"test a ... ok\n", 0),
         ("node", BOMB, 0),
         ("node", b"<testsuite>" * 500, 0),
-        ("maven", b"[]", 0),
-        ("maven", json.dumps({"a.xml": BOMB.decode()}).encode(), 0),
         ("vitest", None, 0),
         ("vitest", b"x", None),
     ],
