@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import re
 import textwrap
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -139,7 +140,9 @@ def _normalised(path: str, text: str) -> str | None:
     if not path.endswith(".py"):
         return text
     try:
-        return ast.dump(ast.parse(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the text is not ours: invalid escapes and the like
+            return ast.dump(ast.parse(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -9,7 +9,7 @@ from engine.models.base import Closable, EditFormat, Model, Profile
 from engine.settings import EngineSettings
 
 EMBEDDED = Path(__file__).parent / "embedded"
-EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=1024)
+EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=2048)
 
 
 def load(settings: EngineSettings) -> Model:
