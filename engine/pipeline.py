@@ -295,9 +295,11 @@ class _Job:
         why = "the search was stopped on request. " if self.engine.stopped() else ""
         if not why and self._over():
             why = "the time was used up. "
+        counted = "1 iteration" if iterations == 1 else f"{iterations} iterations"
+        made = f"{fixing} made a failing test pass, and none of those kept every other test"
         tried = (
-            f"{len(rows)} candidates over {iterations} iterations, {distinct} distinct, were "
-            f"tested; {fixing} made a failing test pass, and none of those kept every other test"
+            f"{len(rows)} candidates over {counted}, {distinct} distinct, were tested; "
+            f"{made if fixing else 'none made a failing test pass'}"
         )
         if self.distrusted:
             tried += f" or could be believed ({self.distrusted[0]})"

@@ -24,6 +24,7 @@ from bot.demo import cases
 from bot.demo.cases import CaseUnavailableError, Project
 from bot.demo.stack import Stack, running
 from bot.fakehub.driver import FakehubDriver
+from bot.render.markdown import number
 from engine.contract import Evidence, Patched, Stage
 from engine.store import JobState, JobStore, StoredJob, connect
 from sandbox.backends import open_sandbox
@@ -246,7 +247,7 @@ def _figures(evidence: Evidence) -> Text:
     word = "resolved" if evidence.resolved else "no regression, not proven to fix"
     text = (
         f"{word}: {evidence.candidates} candidates ({evidence.distinct} distinct) over "
-        f"{evidence.iterations} iterations, chosen by: {evidence.decided_by}; "
+        f"{number(evidence.iterations, 'iteration')}, chosen by: {evidence.decided_by}; "
         f"sandbox {evidence.isolation}, model {evidence.model}, seed {evidence.seed}"
     )
     return Text(text)
