@@ -136,7 +136,7 @@ async def _body(request: Request, limits: Limits) -> bytes:
     too_large = _RefusedError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {limits.body_bytes} bytes"
     )
-    if announced.isdigit() and int(announced) > limits.body_bytes:
+    if announced.isdecimal() and int(announced) > limits.body_bytes:
         raise too_large
     parts = bytearray()
     try:

@@ -24,7 +24,7 @@ def owner() -> str:
 def stale(found: Mapping[str, str], now: float) -> bool:
     """Whether a labelled container has outlived its deadline or its owner."""
     deadline = found.get(f"{LABEL}.deadline", "0")
-    if not deadline.isdigit() or now > int(deadline):
+    if not deadline.isdecimal() or now > int(deadline):
         return True
     return is_gone(found.get(f"{LABEL}.owner", ""))
 
@@ -32,7 +32,7 @@ def stale(found: Mapping[str, str], now: float) -> bool:
 def is_gone(whose: str) -> bool:
     """Whether an owner was a process of this machine and runs no more."""
     machine, _, process = whose.rpartition("/")[0].rpartition("/")
-    if machine != f"{socket.gethostname()}/{_boot()}" or not process.isdigit():
+    if machine != f"{socket.gethostname()}/{_boot()}" or not process.isdecimal():
         return False  # another machine's, of the same engine: only its deadline counts
     return whose.rpartition("/")[2] != _started(int(process))
 

@@ -208,6 +208,6 @@ def _wanted(delivery: Delivery, status: str | None) -> bool:
 
 def _position(cursor: str) -> int:
     number = cursor.removeprefix("v1_")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise ApiError(HTTPStatus.BAD_REQUEST, "Invalid cursor")
     return int(number)

@@ -103,7 +103,7 @@ def _named(hub: HubState, request: Request) -> Repository | None:
     parameters = request.path_params
     if "repository_id" in parameters:
         number = str(parameters["repository_id"])
-        return hub.repositories.get(int(number)) if number.isdigit() else None
+        return hub.repositories.get(int(number)) if number.isdecimal() else None
     owner, name = str(parameters["owner"]), str(parameters["repo"])
     found = hub.repository(owner, name)
     moved = None if found else hub.renamed(owner, name)

@@ -146,7 +146,7 @@ def processes_are_limited(box: Box) -> str | None:
     """No more processes than allowed."""
     result = python(box, FORKS)
     made = said(result).removeprefix("made ")
-    if result.box_ended or (made.isdigit() and int(made) <= SMALL.pids):
+    if result.box_ended or (made.isdecimal() and int(made) <= SMALL.pids):
         return None
     return f"made {made} of at most {SMALL.pids}"
 

@@ -1,6 +1,6 @@
 import os
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox.owners import LABEL, labels, owner, stale
@@ -31,5 +31,6 @@ def test_a_container_of_another_machine_has_only_its_deadline() -> None:
         st.sampled_from([f"{LABEL}.owner", f"{LABEL}.deadline", "x"]), st.text(max_size=20)
     )
 )
+@example({f"{LABEL}.deadline": "²"})
 def test_no_labels_make_it_raise(found: dict[str, str]) -> None:
     assert stale(found, 1000.0) in (True, False)
