@@ -4,17 +4,28 @@ Twice in the same order and once backwards where the runner has an order, becaus
 flicker do so by their order (Gruber et al. 2021 count 59 % of those of 22,352 Python projects).
 """
 
+import hashlib
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
+from sandbox.guarantees import program
 from sandbox.runner import EVERYTHING, run_tests
+
+logger = logging.getLogger(__name__)
 
 GOOD = frozenset({TestStatus.PASSED, TestStatus.XFAIL})
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
 MUST_STAY = 0.5
 """A suite that keeps less than this share of its passing tests backwards depends on its order, and
 is then only asked to keep what it keeps in its own order."""
+MOST_KEPT = 500
+"""So many images' base runs are kept; those that were not read for longest go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +49,62 @@ class BaseRuns:
         return tuple(sorted(t for t, status in self.stable.items() if status in wanted))
 
 
-def run_base(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> BaseRuns:
+BASE_RUNS = TypeAdapter(BaseRuns)
+
+
+def run_base(
+    sandbox: Sandbox, suite: TestSpec, limits: Limits, shelf: Path | None = None
+) -> BaseRuns:
     """Run a suite without any patch until it is known what it does by itself.
 
-    A first run that gives nothing is not repeated.
+    What it did is kept on `shelf` under the image's name, which stands for its content: the next
+    job with the same image takes the same tests as flaky or red already. Another image, command,
+    limit or kind of box is another entry. A first run that gives nothing is neither repeated nor
+    kept.
 
     Raises:
         SandboxError: the sandbox, not the tests, failed.
     """
+    place = None if shelf is None else shelf / _entry(sandbox.isolation, suite, limits)
+    kept = None if place is None else _read(place)
+    if kept is not None:
+        return replace(kept, suite=replace(kept.suite, named=suite.named))
+    runs = _run_all(sandbox, suite, limits)
+    if place is not None and runs.stable:
+        _keep(place, runs)
+    return runs
+
+
+def _entry(isolation: str, suite: TestSpec, limits: Limits) -> str:
+    """A name for what decides how the suite fares."""
+    asked = repr((program(), isolation, replace(suite, named=frozenset()), limits))
+    return f"{suite.image}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}.json"
+
+
+def _read(place: Path) -> BaseRuns | None:
+    try:
+        runs = BASE_RUNS.validate_json(place.read_bytes())
+        os.utime(place)
+    except (OSError, ValidationError):  # never kept, or by another version: then it is run
+        return None
+    return runs
+
+
+def _keep(place: Path, runs: BaseRuns) -> None:
+    """Write the runs down whole; a cache that cannot be written costs the next job its time."""
+    partial = place.with_name(f"{place.name}.{os.getpid()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(BASE_RUNS.dump_json(runs))
+        partial.replace(place)
+        entries = sorted(place.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in entries[:-MOST_KEPT]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("the base runs of %s are not kept: %s", runs.suite.image, error)
+
+
+def _run_all(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> BaseRuns:
     suite, first, notes = _settled(sandbox, suite, limits)
     if not first.ran or not first.statuses:
         return BaseRuns(suite, first, {}, (), notes)

@@ -90,6 +90,16 @@ checkpoints = sa.Table(
     sa.Column("document", AnyText, nullable=False),
 )
 
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("job_id", sa.String(64), sa.ForeignKey("jobs.job_id"), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("answer", AnyText),
+    sa.Column("lease_owner", sa.String(128)),
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+)
+
 
 def connect(url: str) -> sa.Engine:
     """Open the database of `url`; SQLite in WAL mode, patient where it would say "locked"."""

@@ -6,6 +6,7 @@ EngineError
 ├── SnapshotMissingError   retryable
 ├── SnapshotInvalidError
 ├── StorageUnwritableError retryable
+├── TestsUnavailableError  sometimes retryable
 └── BadInputError
 """
 
@@ -70,6 +71,16 @@ class StorageUnwritableError(EngineError):
         super().__init__(f"{what} cannot be written: {reason}; make room there and try again")
         self.what = what
         self.reason = reason
+
+
+class TestsUnavailableError(EngineError):
+    """Whoever holds the boxes could not say what the tests say; carries their own words."""
+
+    __test__ = False
+
+    def __init__(self, reason: str, *, retryable: bool) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
 
 
 class BadInputError(EngineError):

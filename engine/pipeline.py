@@ -1,7 +1,8 @@
-"""One job from start to end: unpack, build, baseline, localize, evolve, choose, check, conclude.
+"""One job from start to end: ask for its base runs, localize, evolve, choose, check, conclude.
 
 Every stage's result is written down before the next begins, so a worker that dies costs at most one
-candidate: whoever takes the job next finds the baseline and all candidates in the store.
+candidate: whoever takes the job next finds the baseline and all candidates in the store. Nothing
+here opens a box: whoever holds some is asked (`engine.workshop`).
 """
 
 import logging
@@ -13,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 from engine import repo_config, snapshot
 from engine.candidate import Candidate, CodeContext, Iteration, Scored, Select
+from engine.conclusion import Found, no_patch, patched
 from engine.contract import (
     Budget,
-    Evidence,
     Failed,
     Issue,
     NoPatch,
@@ -25,63 +26,55 @@ from engine.contract import (
     RepairRequest,
     Selection,
     Stage,
-    Tally,
-    TestOutcome,
 )
-from engine.errors import BadInputError
-from engine.evaluate import (
-    Bench,
-    Verdict,
-    from_row,
-    graded,
-    scored,
-    to_row,
-    trial_spec,
-    try_patch,
-)
+from engine.errors import BadInputError, TestsUnavailableError
+from engine.evaluate import Verdict, from_row, scored, to_row
 from engine.evolve import Search, evolve
 from engine.localize import localize
 from engine.models.base import EditFormat, Model
-from engine.selection import Choice, by_reward, by_tests, choose, unscored
+from engine.orders import Errand, Orders
+from engine.selection import by_reward, by_tests, choose, unscored
 from engine.store import CandidateState, JobStore
-from engine.testspec import Baseline, NoBaseline, learn
-from sandbox.contract import Limits, Patch, Sandbox
-from sandbox.errors import ImageBuildError
-from sandbox.images import prepare
-from sandbox.policy import Exceptions, carried
-from sandbox.settings import SandboxSettings
-from sandbox.trial import Trial, blind_trial
+from engine.testspec import Baseline
+from engine.workshop import (
+    ANSWER,
+    BASELINE,
+    Checked,
+    Prepared,
+    Trouble,
+    config_of,
+    order_name,
+    problem,
+)
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
 RETEST_S = 5.0
 """So often candidates that wait are handed out again: a message or a tester may be lost."""
-MAX_LISTED_TESTS = 2_000
-BASELINE = "baseline"
+UNHELD_S = 600.0
+"""So long a search that is done waits for somebody to look at its winner once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """What a search needs besides its request.
 
-    `hand_out(job_id, iteration, sample)` has a candidate tested by somebody; `stopped()` says that
-    the work is not wanted any more; `spent_s` is what earlier starts of this job have used of its
-    time.
+    `hand_out(errand, job_id, iteration, sample)` has an errand done by somebody who holds boxes;
+    `stopped()` says that the work is not wanted any more; `spent_s` is what earlier starts of this
+    job have used of its time.
     """
 
     model: Model
-    sandbox: Sandbox
-    sandbox_settings: SandboxSettings
     store: JobStore
+    orders: Orders
     snapshot_dir: Path
-    hand_out: Callable[[str, int, int], None]
+    hand_out: Callable[[Errand, str, int, int], None]
     on_progress: Callable[[Progress], None]
     stopped: Callable[[], bool]
     selection: Selection = Selection.BY_TESTS
     seed: int = 0
     max_wall_clock_s: float = 3600.0
-    test_command: tuple[str, ...] | None = None
     greedy_first: bool = False
     spent_s: float = 0.0
 
@@ -107,11 +100,10 @@ class _Job:
         self.job = request.job
         self.engine = engine
         self.checkout = checkout
-        config = _config(request, checkout)
-        self.test_command = engine.test_command or config.test_argv
+        config = config_of(request, checkout)
         self.budget: Budget = repo_config.capped(self.job.budget, config, engine.max_wall_clock_s)
         self.began = time.monotonic() - engine.spent_s
-        self.distrusted: list[str] = []
+        self.distrusted: dict[tuple[int, int], str] = {}
 
     def run(self) -> RepairOutcome:
         if self.engine.selection is Selection.UNSCORED and not self.engine.model.profile.evolves:
@@ -121,49 +113,67 @@ class _Job:
                 "EVOSCALE_ENGINE_MODEL_EVOLVES=true if it is"
             )
         baseline = self.baseline()
-        if isinstance(baseline, NoBaseline):
-            return Failed(reason=baseline.reason, retryable=False)
+        if not isinstance(baseline, Baseline):
+            return baseline
         if self._cannot_judge(baseline):
             return NoPatch(reason=UNJUDGED)
-        issue = self.problem()
+        issue = problem(self.job)
         context = localize(_with_failures(issue, baseline), self.checkout, baseline.lines_executed)
         if not context.files:
             return Failed(reason="the repository holds no Python source to repair", retryable=False)
-        pool = self.search(issue, context, baseline)
-        return self.conclude(baseline, pool)
+        return self.search(issue, context, baseline)
 
-    def baseline(self) -> Baseline | NoBaseline:
-        """Build the environment and learn what passes; once per job."""
+    def baseline(self) -> Baseline | Failed | NoPatch:
+        """Have the environment built and what passes learnt; once per job."""
         self.say(Stage.ENVIRONMENT)
-        try:
-            environment = prepare(
-                self.engine.sandbox,
-                self.checkout,
-                test_command=self.test_command,
-                settings=self.engine.sandbox_settings,
-            )
-        except ImageBuildError as error:
-            return NoBaseline(reason=f"{error}\n{error.log_tail[-1500:]}".strip())
         known = self.engine.store.checkpointed(self.job.job_id, BASELINE)
-        if known is not None:
-            return Baseline.model_validate_json(known)
-        self.say(Stage.BASELINE, note=environment.recipe)
-        limits = self.engine.sandbox_settings.limits()
-        baseline = learn(self.engine.sandbox, environment, self.problem().text, limits)
-        if isinstance(baseline, Baseline):
-            document = baseline.model_dump_json()
-            self.engine.store.checkpoint(self.job.job_id, BASELINE, document)
-        return baseline
+        if known is None:
+            answer = self.ask(Errand.PREPARE, (0, 0), self._over)
+            if answer is None:
+                return NoPatch(reason=f"{self._why_over()}{self._nothing_known()}")
+            if isinstance(answer, Prepared) and answer.obstacle is not None:
+                return Failed(reason=answer.obstacle, retryable=False)
+            known = self.engine.store.checkpointed(self.job.job_id, BASELINE)
+        if known is None:
+            raise TestsUnavailableError("the base runs were not written down", retryable=True)
+        return Baseline.model_validate_json(known)
 
-    def problem(self) -> Issue:
-        """The issue, with the reviewer's words where a review started the job."""
-        if not self.job.feedback:
-            return self.job.issue
-        body = f"{self.job.issue.body}\n\nA reviewer of the last patch says:\n\n{self.job.feedback}"
-        return self.job.issue.model_copy(update={"body": body})
+    def ask(
+        self, errand: Errand, slot: tuple[int, int], given_up: Callable[[], bool]
+    ) -> Prepared | Checked | None:
+        """Have an errand done and wait for its answer; None when there is no more waiting for it.
 
-    def search(self, issue: Issue, context: CodeContext, baseline: Baseline) -> list[Scored]:
-        """Evolve until something resolves the issue, the budget is spent, or somebody stops it."""
+        Raises:
+            TestsUnavailableError: whoever did it failed; the next start asks again.
+        """
+        job_id, name = self.job.job_id, order_name(errand, slot)
+        handed_out = -RETEST_S
+        while (found := self.engine.orders.answered(job_id, name)) is None:
+            if time.monotonic() - handed_out > RETEST_S:
+                handed_out = time.monotonic()
+                self.engine.hand_out(errand, job_id, *slot)
+                continue
+            if given_up():
+                return None
+            time.sleep(POLL_S)
+        answer = ANSWER.validate_json(found)
+        if isinstance(answer, Trouble):
+            self.engine.orders.forget(job_id, name)
+            raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
+        return answer
+
+    def _nothing_known(self) -> str:
+        """What to do where nobody came to run the tests at the base commit."""
+        if self.engine.orders.held(self.job.job_id, order_name(Errand.PREPARE, (0, 0))):
+            return "The tests at the base commit were still running"
+        return "Nobody ran the tests at the base commit: start `evoscale worker sandbox`"
+
+    def search(self, issue: Issue, context: CodeContext, baseline: Baseline) -> RepairOutcome:
+        """Evolve until something resolves the issue, the budget is spent, or somebody stops it.
+
+        What resolves it by its tests and does not stand the last check ends nothing: the next best
+        is looked at, and then the search goes on.
+        """
         pool: list[Scored] = []
         earlier = [from_row(row) for row in self.engine.store.candidates(self.job.job_id)]
         self.say(Stage.SEARCH, note=f"{len(baseline.fail_to_pass)} failing tests to fix")
@@ -183,17 +193,34 @@ class _Job:
         for candidate in earlier:
             self._hand_out(candidate)
         for iteration in iterations:
-            tested = self.score(baseline, iteration.candidates)
-            pool.extend(tested)
+            pool.extend(self.score(baseline, iteration.candidates))
             self._say_iteration(iteration, pool)
-            if self._over() or any(s.grade and s.grade.resolved for s in tested):
+            won = self.conclude(baseline, pool, resolved_only=True)
+            if won is not None:
+                return won
+            if self._over():
                 break
-        return pool
+        return self.conclude(baseline, pool) or self._no_patch(baseline, pool)
+
+    def _found(self, baseline: Baseline, pool: Sequence[Scored]) -> Found:
+        return Found(
+            baseline=baseline,
+            pool=pool,
+            rows=self.engine.store.candidates(self.job.job_id),
+            model=self.engine.model.name,
+            seed=self.engine.seed,
+            wall_s=round(time.monotonic() - self.began, 1),
+        )
+
+    def _no_patch(self, baseline: Baseline, pool: Sequence[Scored]) -> NoPatch:
+        distrusted = next(iter(self.distrusted.values()), None)
+        return no_patch(self._found(baseline, pool), self._why_over(), distrusted)
 
     def _hand_out(self, candidate: Candidate) -> None:
         self.engine.store.add_candidate(self.job.job_id, to_row(candidate))
         if candidate.patch and not self._over():
-            self.engine.hand_out(self.job.job_id, candidate.iteration, candidate.sample)
+            slot = (candidate.iteration, candidate.sample)
+            self.engine.hand_out(Errand.EVALUATE, self.job.job_id, *slot)
 
     def _select(self, baseline: Baseline) -> Select:
         def score(candidates: Sequence[Candidate]) -> Sequence[Scored]:
@@ -222,102 +249,95 @@ class _Job:
             if time.monotonic() - handed_out > RETEST_S:
                 handed_out = time.monotonic()
                 for slot in waiting:
-                    self.engine.hand_out(self.job.job_id, *slot)
+                    self.engine.hand_out(Errand.EVALUATE, self.job.job_id, *slot)
             time.sleep(POLL_S)
         verdicts = {
             slot: Verdict.model_validate_json(row.report) if row.report else None
             for slot, row in rows.items()
         }
-        return [scored(baseline, c, verdicts.get(slot)) for slot, c in wanted.items()]
+        return [
+            scored(baseline, c, self._believed(slot, verdicts.get(slot)))
+            for slot, c in wanted.items()
+        ]
 
-    def conclude(self, baseline: Baseline, pool: list[Scored]) -> RepairOutcome:
-        """Choose, check the choice once more in a fresh box, and put the evidence together."""
-        choice = choose(pool)
-        while choice is not None:
+    def _believed(self, slot: tuple[int, int], verdict: Verdict | None) -> Verdict | None:
+        """A candidate's verdict, with what the last check has said against it."""
+        failure = self.distrusted.get(slot)
+        if verdict is None or failure is None:
+            return verdict
+        return verdict.model_copy(update={"tampered": failure, "feedback": failure})
+
+    def conclude(
+        self, baseline: Baseline, pool: list[Scored], *, resolved_only: bool = False
+    ) -> Patched | None:
+        """Choose, have the choice checked in fresh boxes, and put the evidence together.
+
+        A choice that does not stand it is scored anew in `pool`, and the next best is looked at.
+
+        Raises:
+            TestsUnavailableError: nobody could check it.
+        """
+        while True:
+            resolving = [s for s in pool if s.grade and s.grade.resolved]
+            choice = choose(pool if resolving or not resolved_only else [])
+            if choice is None:
+                return None
             self.say(Stage.FINAL_CHECK, candidates=len(pool))
-            patch = choice.scored.candidate.patch or Patch("")
-            bench = Bench(self.engine.sandbox, baseline, self._limits(baseline))
-            verdict = try_patch(bench, patch)
-            again = scored(baseline, choice.scored.candidate, verdict)
-            if choose([again]) is not None:
-                trial = blind_trial(bench.sandbox, trial_spec(baseline), patch, bench.limits)
-                if trial.failure is None:
-                    return self._patched(baseline, pool, choice, (verdict, trial))
-                self.distrusted.append(trial.failure)
-            rejected = choice.scored.candidate.key
-            pool = [s for s in pool if s.candidate.key != rejected]
-            choice = choose(pool)
-        return self._no_patch(baseline, pool)
+            checked = self.check(choice.scored.candidate)
+            failure = self._against(baseline, choice.scored.candidate, checked)
+            if failure is None:
+                return patched(self._found(baseline, pool), choice, checked)
+            self._distrust(baseline, pool, choice.scored.candidate, failure)
 
-    def _patched(
-        self,
-        baseline: Baseline,
-        pool: list[Scored],
-        choice: Choice,
-        checked: tuple[Verdict, Trial],
-    ) -> Patched:
-        verdict, trial = checked
-        candidate = choice.scored.candidate
-        patch = Patch(candidate.patch or "")
-        grade = graded(baseline, verdict)
-        rows = self.engine.store.candidates(self.job.job_id)
-        evidence = Evidence(
-            resolved=grade.resolved,
-            no_regression=grade.no_regression,
-            fail_to_pass=Tally(passed=grade.fail_to_pass.passed, of=grade.fail_to_pass.of),
-            pass_to_pass=Tally(passed=grade.pass_to_pass.passed, of=grade.pass_to_pass.of),
-            tests=_outcomes(baseline, verdict),
-            quarantined=(*baseline.quarantined, *verdict.flaky),
-            trial=trial.said,
-            notes=baseline.notes,
-            carried=carried(patch, Exceptions(named=frozenset(baseline.named))),
-            isolation=self.engine.sandbox.isolation,
-            image=baseline.image,
-            command=baseline.command,
-            reproduction=baseline.reproduction,
-            iterations=1 + max(s.candidate.iteration for s in pool),
-            candidates=len(rows),
-            distinct=len({r.key for r in rows if r.key}),
-            passing=sum(1 for s in pool if s.grade and s.grade.resolved),
-            decided_by=choice.decided_by,
-            model=self.engine.model.name,
-            seed=self.engine.seed,
-            tokens=sum(r.tokens_in + r.tokens_out for r in rows),
-            wall_s=round(time.monotonic() - self.began, 1),
-        )
-        return Patched(patch=patch, explanation=explain(candidate), evidence=evidence)
+    def check(self, candidate: Candidate) -> Checked:
+        """Have a candidate looked at once more, even where the search's own time is over.
 
-    def _no_patch(self, baseline: Baseline, pool: list[Scored]) -> NoPatch:
-        rows = self.engine.store.candidates(self.job.job_id)
-        distinct = len({r.key for r in rows if r.key})
-        iterations = 1 + max((r.iteration for r in rows), default=-1)
-        fixing = sum(1 for s in pool if s.grade and s.grade.fail_to_pass.passed)
-        why = "the search was stopped on request. " if self.engine.stopped() else ""
-        if not why and self._over():
-            why = "the time was used up. "
-        counted = "1 iteration" if iterations == 1 else f"{iterations} iterations"
-        made = f"{fixing} made a failing test pass, and none of those kept every other test"
-        tried = (
-            f"{len(rows)} candidates over {counted}, {distinct} distinct, were tested; "
-            f"{made if fixing else 'none made a failing test pass'}"
-        )
-        if self.distrusted:
-            tried += f" or could be believed ({self.distrusted[0]})"
-        goal = f"{len(baseline.fail_to_pass)} failing tests ({baseline.source})"
-        return NoPatch(
-            reason=f"{why}{tried}. The goal was: {goal}.",
-            iterations=iterations,
-            candidates=len(rows),
-            distinct=distinct,
-        )
+        Raises:
+            TestsUnavailableError: nobody could.
+        """
+        slot = (candidate.iteration, candidate.sample)
+        name, began = order_name(Errand.CHECK, slot), time.monotonic()
+
+        def given_up() -> bool:
+            late = time.monotonic() - began > UNHELD_S
+            return late and not self.engine.orders.held(self.job.job_id, name)
+
+        answer = self.ask(Errand.CHECK, slot, given_up)
+        if not isinstance(answer, Checked):
+            reason = "nobody checked the winner once more: start `evoscale worker sandbox`"
+            raise TestsUnavailableError(reason, retryable=True)
+        return answer
+
+    @staticmethod
+    def _against(baseline: Baseline, candidate: Candidate, checked: Checked) -> str | None:
+        """What the last check says against a candidate, or None."""
+        if checked.trial is None:
+            again = scored(baseline, candidate, checked.verdict)
+            return f"it did not pass its tests a second time: {again.feedback}".strip()
+        return checked.trial.failure
+
+    def _distrust(
+        self, baseline: Baseline, pool: list[Scored], rejected: Candidate, failure: str
+    ) -> None:
+        """Score every candidate of the same code as one that cannot be believed."""
+        logger.info("candidate %d/%d: %s", rejected.iteration, rejected.sample, failure)
+        for index, one in enumerate(pool):
+            candidate = one.candidate
+            if candidate.key == rejected.key and candidate.patch:
+                self.distrusted[candidate.iteration, candidate.sample] = failure
+                verdict = Verdict(statuses={}, applied=True, suite_ran=False, tampered=failure)
+                pool[index] = replace(scored(baseline, candidate, verdict), feedback=failure)
 
     def _cannot_judge(self, baseline: Baseline) -> bool:
         """A model that cannot read an issue must have a failing test to aim at."""
         line = self.engine.model.profile.edit_format is EditFormat.LINE
         return line and not baseline.fail_to_pass
 
-    def _limits(self, baseline: Baseline) -> Limits:
-        return replace(self.engine.sandbox_settings.limits(), wall_clock_s=baseline.wall_clock_s)
+    def _why_over(self) -> str:
+        """Why the search ended before its budget of iterations, as the start of a sentence."""
+        if self.engine.stopped():
+            return "the search was stopped on request. "
+        return "the time was used up. " if self._over() else ""
 
     def _over(self) -> bool:
         spent = time.monotonic() - self.began
@@ -357,36 +377,7 @@ UNJUDGED = (
 )
 
 
-def _config(request: RepairRequest, checkout: Path) -> repo_config.RepoConfig:
-    """What the repository's owners set: a branch that anybody else may write is not asked."""
-    if request.config is None:
-        return repo_config.read(checkout)
-    return repo_config.parse(request.config)
-
-
 def _with_failures(issue: Issue, baseline: Baseline) -> Issue:
     """The issue plus what its tests said: tracebacks are the best guide to the place."""
     said = "\n\n".join(list(baseline.failures.values())[:5])
     return issue.model_copy(update={"body": f"{issue.body}\n\n{said}"})
-
-
-def _outcomes(baseline: Baseline, verdict: Verdict) -> tuple[TestOutcome, ...]:
-    named = [*baseline.fail_to_pass, *baseline.pass_to_pass][:MAX_LISTED_TESTS]
-    return tuple(
-        TestOutcome(
-            test_id=test,
-            before=baseline.before.get(test, "absent"),
-            after=verdict.statuses.get(test, "absent"),
-        )
-        for test in named
-    )
-
-
-def explain(candidate: Candidate) -> str:
-    """What a candidate's author said of it; for a line edit, where it is."""
-    if candidate.focus is not None:
-        where = f"`{candidate.focus.name}` in `{candidate.focus.path}`"
-        return f"The patch edits {where}."
-    reasoning = candidate.completion.split("<<<<<<< SEARCH")[0].rstrip()
-    kept = reasoning.rsplit("\n", 1)[0] if "\n" in reasoning else ""
-    return kept.strip()[:4000]

@@ -23,7 +23,9 @@ PROGRESS = "bot.progress"
 PUBLISH = "bot.publish"
 RECONCILE = "bot.reconcile"
 REPAIR = "engine.repair"
+PREPARE = "engine.prepare"
 EVALUATE = "engine.evaluate"
+CHECK = "engine.check"
 
 POLL_S = 0.1
 """How often a worker looks into the queue's folder when the broker is filesystem://."""
@@ -36,7 +38,9 @@ QUEUES = {
     PUBLISH: CONTROL,
     RECONCILE: CONTROL,
     REPAIR: GPU,
+    PREPARE: SANDBOX,
     EVALUATE: SANDBOX,
+    CHECK: SANDBOX,
 }
 
 

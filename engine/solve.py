@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,12 +28,11 @@ from engine.contract import (
     TriggerKind,
 )
 from engine.errors import BadInputError, StorageUnwritableError
-from engine.evaluate import Bench, evaluate
-from engine.pipeline import BASELINE, Engine, repair
+from engine.orders import Errand, Orders
+from engine.pipeline import Engine, repair
 from engine.settings import EngineSettings
 from engine.store import JobStore, connect, migrate
-from engine.testspec import Baseline
-from sandbox.contract import Sandbox
+from engine.workshop import Workshop
 from sandbox.guarantees import open_checked
 from sandbox.pool import emptied
 from sandbox.settings import SandboxSettings
@@ -119,12 +118,22 @@ def solve(
         request = _request(issue, options, root / "snapshots")
         store.add(request.job, key=request.job.job_id)
         store.request(request.job.job_id, request)
-        with _testers(store, sandbox, sandbox_settings, settings.sandbox_workers) as hand_out:
+        orders = Orders(database)
+        workshop = Workshop(
+            sandbox=sandbox,
+            settings=sandbox_settings,
+            store=store,
+            orders=orders,
+            snapshot_dir=root / "snapshots",
+            on_progress=on_progress,
+            owner="local",
+            test_command=options.test_command,
+        )
+        with _testers(workshop, settings.sandbox_workers) as hand_out:
             engine = Engine(
                 model=model,
-                sandbox=sandbox,
-                sandbox_settings=sandbox_settings,
                 store=store,
+                orders=orders,
                 snapshot_dir=root / "snapshots",
                 hand_out=hand_out,
                 on_progress=on_progress,
@@ -132,7 +141,6 @@ def solve(
                 selection=options.selection,
                 seed=options.seed,
                 max_wall_clock_s=options.budget.wall_clock_s,
-                test_command=options.test_command,
                 greedy_first=options.greedy,
             )
             outcome = repair(request, engine)
@@ -170,32 +178,25 @@ def _commit(repo: Path) -> str:
 
 
 @contextmanager
-def _testers(
-    store: JobStore, sandbox: Sandbox, sandbox_settings: SandboxSettings, workers: int
-) -> Iterator[Callable[[str, int, int], None]]:
-    """A pool of threads that test candidates; failures are logged and the candidate stays open.
+def _testers(workshop: Workshop, workers: int) -> Iterator[Callable[[Errand, str, int, int], None]]:
+    """A pool of threads that do errands; failures are logged and the errand stays open.
 
-    A disk that is full ends the search at the next candidate: no later one could be written down.
+    A disk that is full ends the search at the next errand: no later one could be written down.
     """
     full: list[StorageUnwritableError] = []
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="sandbox") as pool:
 
-        def work(job_id: str, iteration: int, sample: int) -> None:
-            known = store.checkpointed(job_id, BASELINE)
-            if known is None:
-                return
-            baseline = Baseline.model_validate_json(known)
-            limits = replace(sandbox_settings.limits(), wall_clock_s=baseline.wall_clock_s)
-            bench = Bench(sandbox, baseline, limits)
+        def work(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
             try:
-                evaluate(store, bench, job_id, (iteration, sample), "local")
+                workshop.do(errand, job_id, (iteration, sample))
             except StorageUnwritableError as error:
                 full.append(error)
 
-        def hand_out(job_id: str, iteration: int, sample: int) -> None:
+        def hand_out(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
             if full:
                 raise full[0]
-            pool.submit(work, job_id, iteration, sample).add_done_callback(_log_failure)
+            done = pool.submit(work, errand, job_id, iteration, sample)
+            done.add_done_callback(_log_failure)
 
         try:
             yield hand_out
@@ -206,7 +207,7 @@ def _testers(
 def _log_failure(future: Future[None]) -> None:
     error = None if future.cancelled() else future.exception()
     if error is not None:
-        logger.error("a candidate could not be tested: %s", error)
+        logger.error("an errand could not be done: %s", error)
 
 
 def solution(outcome: RepairOutcome, model: str, seed: int, wall_s: float) -> Solution:

@@ -1,7 +1,9 @@
-"""Celery tasks: `repair` (one job) and `evaluate` (one candidate). Wiring, leases and the last net.
+"""Celery tasks: `repair` searches; `prepare`, `evaluate` and `check` are errands in boxes.
 
-This process holds no GitHub credential and needs no network but the database, the broker and the
-model server. It reads its settings when loaded, because Celery wants an app object.
+Wiring, leases and the last net. Two queues, for two processes: the one that searches holds the
+model and opens no box, the one that does errands holds the engine's socket and loads no model.
+Neither holds a GitHub credential. The settings are read when this is loaded, because Celery wants
+an app object.
 """
 
 import logging
@@ -9,32 +11,28 @@ import socket
 import threading
 import time
 import uuid
-from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import sqlalchemy as sa
 from celery import Celery
 from celery.signals import worker_shutdown
 
-from engine import models, snapshot
+from engine import models
 from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Selection
 from engine.errors import EngineError
-from engine.evaluate import Bench
-from engine.evaluate import evaluate as evaluate_candidate
 from engine.leases import kept
 from engine.logs import logged_as, set_up
 from engine.models.base import Model
-from engine.pipeline import BASELINE, Engine
+from engine.orders import Errand, Orders
+from engine.pipeline import Engine
 from engine.pipeline import repair as repair_job
-from engine.queue import EVALUATE, PROGRESS, PUBLISH, REPAIR, make_app, wake
+from engine.queue import CHECK, EVALUATE, PREPARE, PROGRESS, PUBLISH, REPAIR, make_app, wake
 from engine.settings import EngineSettings
 from engine.store import JobState, JobStore, StoredJob, connect
-from engine.testspec import Baseline
+from engine.workshop import Workshop
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
 from sandbox.guarantees import open_checked
-from sandbox.images import prepare
 from sandbox.pool import empty
 from sandbox.pruning import tend
 from sandbox.settings import SandboxSettings
@@ -45,10 +43,22 @@ settings = EngineSettings()
 app: Celery = make_app(settings.broker_url, settings.broker_dir)
 set_up(settings.log_style)
 
+TASKS = {Errand.PREPARE: PREPARE, Errand.EVALUATE: EVALUATE, Errand.CHECK: CHECK}
+
+
+@cache
+def _database() -> sa.Engine:
+    return connect(settings.database_url)
+
 
 @cache
 def _store() -> JobStore:
-    return JobStore(connect(settings.database_url))
+    return JobStore(_database())
+
+
+@cache
+def _orders() -> Orders:
+    return Orders(_database())
 
 
 @cache
@@ -147,14 +157,13 @@ def _engine(begun: StoredJob, lost: threading.Event) -> Engine:
         stored = store.get(job_id)
         return lost.is_set() or stored is None or stored.stop_requested
 
-    def hand_out(job: str, iteration: int, sample: int) -> None:
-        wake(app, EVALUATE, job, iteration, sample)
+    def hand_out(errand: Errand, job: str, iteration: int, sample: int) -> None:
+        wake(app, TASKS[errand], job, iteration, sample)
 
     return Engine(
         model=_model(),
-        sandbox=_sandbox(),
-        sandbox_settings=SandboxSettings(),
         store=store,
+        orders=_orders(),
         snapshot_dir=settings.snapshot_dir,
         hand_out=hand_out,
         on_progress=_report,
@@ -172,33 +181,44 @@ def _report(progress: Progress) -> None:
     wake(app, PROGRESS, progress.job_id)
 
 
+@app.task(name=PREPARE)
+def prepare(job_id: str, iteration: int, sample: int) -> None:
+    """Make a job's environment and learn what its tests say without any patch."""
+    _do(Errand.PREPARE, job_id, (iteration, sample))
+
+
 @app.task(name=EVALUATE)
 def evaluate(job_id: str, iteration: int, sample: int) -> None:
-    """Test one candidate, if nobody else does; a failure leaves it to be handed out again."""
-    store = _store()
-    with logged_as(job_id=job_id, iteration=iteration):
-        known = store.checkpointed(job_id, BASELINE)
-        stored = store.get(job_id)
-        if known is None or stored is None or stored.request is None or stored.stop_requested:
-            return
-        baseline = Baseline.model_validate_json(known)
+    """Test one candidate."""
+    _do(Errand.EVALUATE, job_id, (iteration, sample))
+
+
+@app.task(name=CHECK)
+def check(job_id: str, iteration: int, sample: int) -> None:
+    """Look at a search's winner once more."""
+    _do(Errand.CHECK, job_id, (iteration, sample))
+
+
+def _do(errand: Errand, job_id: str, slot: tuple[int, int]) -> None:
+    """Do an errand, if nobody else does; a failure leaves it to be handed out again."""
+    with logged_as(job_id=job_id, iteration=slot[0]):
         try:
-            _make_sure_of_image(stored.request, baseline)
-            limits = replace(SandboxSettings().limits(), wall_clock_s=baseline.wall_clock_s)
-            bench = Bench(_sandbox(), baseline, limits, settings.lease_s)
-            evaluate_candidate(store, bench, job_id, (iteration, sample), _owner())
+            _workshop().do(errand, job_id, slot)
         except Exception:
-            logger.exception("candidate %d/%d could not be tested", iteration, sample)
+            logger.exception("the errand %s %d/%d could not be done", errand, *slot)
 
 
-def _make_sure_of_image(request: RepairRequest, baseline: Baseline) -> None:
-    """Build the job's image on this machine, where another one built it first."""
-    if _sandbox().has_image(baseline.image):
-        return
-    with TemporaryDirectory(prefix="evoscale-") as folder:
-        ref = request.snapshot
-        snapshot.unpack(settings.snapshot_dir, ref.key, ref.sha256, Path(folder))
-        prepare(_sandbox(), Path(folder), test_command=baseline.command, settings=SandboxSettings())
+def _workshop() -> Workshop:
+    return Workshop(
+        sandbox=_sandbox(),
+        settings=SandboxSettings(),
+        store=_store(),
+        orders=_orders(),
+        snapshot_dir=settings.snapshot_dir,
+        on_progress=_report,
+        owner=_owner(),
+        lease_s=settings.lease_s,
+    )
 
 
 def _owner() -> str:

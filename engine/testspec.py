@@ -8,6 +8,7 @@ flickers, or is red without being the issue's subject, is quarantined by name.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from engine.base_runs import BAD, GOOD, BaseRuns, run_base, stable
@@ -100,15 +101,22 @@ class Failing:
 
 
 def learn(
-    sandbox: Sandbox, environment: Environment, problem: str, limits: Limits
+    sandbox: Sandbox,
+    environment: Environment,
+    problem: str,
+    limits: Limits,
+    shelf: Path | None = None,
 ) -> Baseline | NoBaseline:
     """Run the suite and the issue's examples at base_commit.
+
+    What the suite did is kept on `shelf` by the image's name, and read from there the next time.
 
     Raises:
         SandboxError: the sandbox, not the tests, failed.
     """
     words = named_in(problem)
-    runs = run_base(sandbox, TestSpec(environment.image, environment.command, named=words), limits)
+    suite = TestSpec(environment.image, environment.command, named=words)
+    runs = run_base(sandbox, suite, limits, shelf)
     obstacle = unusable(runs.first, limits.wall_clock_s)
     if obstacle:
         return NoBaseline(reason=obstacle)

@@ -219,7 +219,8 @@ def worker(
     role: Annotated[
         Literal["bot", "engine", "gpu", "sandbox"],
         typer.Argument(
-            help="`bot` talks to GitHub; `gpu` searches; `sandbox` tests; `engine` does both."
+            help="`bot` talks to GitHub; `gpu` searches with the model; `sandbox` builds and tests "
+            "in boxes; `engine` is the last two in one."
         ),
     ],
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time.")] = 4,
@@ -233,11 +234,12 @@ def worker(
     else:
         if role == "sandbox":
             _must_hold_no_secret()
-        from engine.tasks import app as celery
-        from sandbox.guarantees import open_checked
-        from sandbox.settings import SandboxSettings
+        if SANDBOX in queues:
+            from sandbox.guarantees import open_checked
+            from sandbox.settings import SandboxSettings
 
-        open_checked(SandboxSettings())  # no task is taken where boxes do not hold
+            open_checked(SandboxSettings())  # no errand is taken where boxes do not hold
+        from engine.tasks import app as celery
     arguments = ["worker", "--pool", "threads", "--concurrency", str(concurrency)]
     arguments += ["--queues", ",".join(queues), "--hostname", f"{role}@%h"]
     celery.worker_main(

@@ -1,4 +1,4 @@
-"""The whole system as child processes on one machine: fakehub, web, two workers, scheduler."""
+"""The whole system as child processes on one machine: fakehub, web, three workers, scheduler."""
 
 import os
 import shutil
@@ -70,11 +70,8 @@ class Stack:
         self._record = record
         bot, engine = (_of_side(side, extra_env) for side in ("BOT", "ENGINE"))
         self._bot_env = {**_prefixed("BOT", shared), **bot}
-        self._engine_env = {
-            **_prefixed("ENGINE", shared),
-            "EVOSCALE_SANDBOX_KIND": sandbox,
-            **engine,
-        }
+        self._engine_env = {**_prefixed("ENGINE", shared), **engine}
+        self._sandbox_env = {"EVOSCALE_SANDBOX_KIND": sandbox, **self._engine_env}
         self.database_url = self._bot_env["EVOSCALE_BOT_DATABASE_URL"]
 
     def _start_hub(self) -> Credentials:
@@ -93,7 +90,7 @@ class Stack:
         """
         self.hub = self._start_hub()
         self._bot_env.update(_bot_settings(self.hub, self.web_url))
-        for name in ("web", "bot-worker", "engine-worker", "beat"):
+        for name in ("web", "bot-worker", "engine-worker", "sandbox-worker", "beat"):
             self.start(name)
         _await_web(self.web_url, self.parts["web"])
 
@@ -103,7 +100,8 @@ class Stack:
         argv, env = {
             "web": (["serve", "--port", port], self._bot_env),
             "bot-worker": (["worker", "bot", "--concurrency", "2"], self._bot_env),
-            "engine-worker": (["worker", "engine", "--concurrency", "3"], self._engine_env),
+            "engine-worker": (["worker", "gpu", "--concurrency", "2"], self._engine_env),
+            "sandbox-worker": (["worker", "sandbox", "--concurrency", "2"], self._sandbox_env),
             "beat": (["beat", "--state", str(self.folder / "beat")], self._bot_env),
         }[name]
         return self._spawn(name, ["-m", "bot.cli", *argv], env)

@@ -27,15 +27,16 @@ def reached(story: Story, stage: Stage) -> bool:
     )
 
 
+@pytest.mark.parametrize("part", ["engine-worker", "sandbox-worker"])
 @pytest.mark.parametrize(
     "stage", [Stage.ENVIRONMENT, Stage.BASELINE, Stage.SEARCH, Stage.FINAL_CHECK]
 )
-def test_an_engine_killed_in_a_stage_is_continued_by_the_next(tmp_path, play, stage):
+def test_a_worker_killed_in_a_stage_is_continued_by_the_next(tmp_path, play, stage, part):
     story = play(SCRIPT)
     number = label(story, tmp_path)
     story.until(f"stage {stage}", lambda: reached(story, stage))
-    story.stack.kill("engine-worker")
-    story.stack.start("engine-worker")
+    story.stack.kill(part)
+    story.stack.start(part)
     story.assert_ended_once(number)
     (job,) = story.store.recent(1)
     assert job.spent_s > 0

@@ -21,12 +21,13 @@ from engine.contract import (
     Stage,
 )
 from engine.errors import BadInputError
-from engine.evaluate import Bench, evaluate, from_row, to_row
+from engine.evaluate import from_row, to_row
 from engine.models.base import EditFormat
 from engine.models.scripted import ScriptedModel
-from engine.pipeline import BASELINE, Engine, repair
+from engine.orders import Errand, Orders
+from engine.pipeline import Engine, repair
 from engine.store import JobStore, connect, migrate
-from engine.testspec import Baseline
+from engine.workshop import Workshop
 from sandbox.backends import open_sandbox
 from sandbox.contract import Patch
 from sandbox.settings import SandboxSettings
@@ -39,8 +40,15 @@ SETTINGS = SandboxSettings(kind="bubblewrap")
 class Bench0:
     """A store, a snapshot and an engine that tests candidates at once, in this thread."""
 
-    def __init__(self, folder: Path, repo: Path, body: str = projects.ISSUE_BODY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        repo: Path,
+        body: str = projects.ISSUE_BODY,
+        config: str | None = None,
+    ) -> None:
         self.sandbox = open_sandbox("bubblewrap", SETTINGS)
+        self.settings = SETTINGS
         self.database = connect(f"sqlite:///{folder / 'jobs.sqlite3'}")
         migrate(self.database)
         self.store = JobStore(self.database)
@@ -50,8 +58,8 @@ class Bench0:
         issue = Issue(number=1, title=projects.ISSUE_TITLE, body=body)
         self.job = make_job(issue=issue, budget=Budget(iterations=2, candidates_per_iteration=2))
         ref = SnapshotRef(base_commit="c", base_branch="main", key=packed.key, sha256=packed.sha256)
-        self.request = RepairRequest(job=self.job, snapshot=ref)
-        self.store.add(self.job, "key")
+        self.request = RepairRequest(job=self.job, snapshot=ref, config=config)
+        self.store.add(self.job, self.job.job_id)
         self.store.request(self.job.job_id, self.request)
 
     def engine(self, script: Sequence[Sequence[str]], **changed: object) -> Engine:
@@ -63,9 +71,8 @@ class Bench0:
         )
         made = Engine(
             model=model,
-            sandbox=self.sandbox,
-            sandbox_settings=SETTINGS,
             store=self.store,
+            orders=Orders(self.database),
             snapshot_dir=self.folder / "snapshots",
             hand_out=self.test_now,
             on_progress=self.progress.append,
@@ -73,10 +80,17 @@ class Bench0:
         )
         return replace(made, **changed)
 
-    def test_now(self, job_id: str, iteration: int, sample: int) -> None:
-        baseline = Baseline.model_validate_json(self.store.checkpointed(job_id, BASELINE) or "")
-        bench = Bench(self.sandbox, baseline, SETTINGS.limits())
-        evaluate(self.store, bench, job_id, (iteration, sample), "test")
+    def test_now(self, errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        workshop = Workshop(
+            sandbox=self.sandbox,
+            settings=self.settings,
+            store=self.store,
+            orders=Orders(self.database),
+            snapshot_dir=self.folder / "snapshots",
+            on_progress=self.progress.append,
+            owner="test",
+        )
+        workshop.do(errand, job_id, (iteration, sample))
 
 
 @pytest.fixture
@@ -262,10 +276,10 @@ def test_a_second_worker_goes_on_from_the_candidates_that_the_first_wrote_down(m
     class KilledError(Exception):
         pass
 
-    def die(_job: str, iteration: int, sample: int) -> None:
-        if (iteration, sample) == (1, 0):
+    def die(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        if (errand, iteration, sample) == (Errand.EVALUATE, 1, 0):
             raise KilledError
-        bench.test_now(bench.job.job_id, iteration, sample)
+        bench.test_now(errand, job_id, iteration, sample)
 
     script = [[projects.HARMLESS, projects.BREAKS], [projects.FIX, "none"]]
     with pytest.raises(KilledError):

@@ -36,11 +36,19 @@ def test_the_settings_of_the_request_count_and_not_those_of_the_checkout(
     repo = projects.receipts(tmp_path / "hostile")
     (repo / ".github").mkdir()
     (repo / ".github" / "evoscale.yml").write_text("no_such_key: 1\n")
-    bench = made(repo)
-    theirs = bench.request.model_copy(update={"config": "iterations: 1\n"})
-    assert isinstance(repair(theirs, bench.engine([[projects.FIX]])), Patched)
-    with pytest.raises(BadInputError, match="no_such_key"):
+    theirs = made(repo, config="iterations: 1\n")
+    assert isinstance(repair(theirs.request, theirs.engine([[projects.FIX]])), Patched)
+
+
+@pytest.mark.parametrize(
+    ("config", "key"), [(None, "no_such_key"), ("candidates: many\n", "candidates")]
+)
+def test_wrong_settings_end_a_job_with_the_key_that_is_wrong(
+    made: Made, tmp_path: Path, config: str | None, key: str
+) -> None:
+    repo = projects.receipts(tmp_path / "wrong")
+    (repo / ".github").mkdir()
+    (repo / ".github" / "evoscale.yml").write_text("no_such_key: 1\n")
+    bench = made(repo, config=config)
+    with pytest.raises(BadInputError, match=key):
         repair(bench.request, bench.engine([[projects.FIX]]))
-    wrong = bench.request.model_copy(update={"config": "candidates: many\n"})
-    with pytest.raises(BadInputError, match="candidates"):
-        repair(wrong, bench.engine([[projects.FIX]]))

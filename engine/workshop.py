@@ -1,0 +1,215 @@
+"""Whoever holds the boxes: base runs, candidates' tests, and the last look at a winner.
+
+It holds no model and no secret of GitHub's; all that it needs of a job lies in the store and with
+the snapshots, so any machine may do any errand and come to the same result.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from engine import repo_config, snapshot
+from engine.contract import Document, Issue, Progress, RepairJob, RepairRequest, Stage
+from engine.errors import EngineError, StorageUnwritableError
+from engine.evaluate import Bench, Verdict, evaluate, from_row, scored, trial_spec, try_patch
+from engine.leases import kept
+from engine.orders import Errand, Orders
+from engine.selection import choose
+from engine.store import JobStore, StoredJob
+from engine.testspec import Baseline, NoBaseline, learn
+from sandbox.contract import Limits, Patch, Sandbox
+from sandbox.errors import ImageBuildError, SandboxError
+from sandbox.images import prepare
+from sandbox.settings import SandboxSettings
+from sandbox.trial import Trial, blind_trial
+
+logger = logging.getLogger(__name__)
+
+BASELINE = "baseline"
+SHELF = "base-runs"
+"""The folder in the cache where the base runs of an image are kept."""
+
+
+class Prepared(Document):
+    """The base runs are done; `obstacle` says why no candidate could be judged, or None."""
+
+    kind: Literal["prepared"] = "prepared"
+    obstacle: str | None = None
+
+
+class Checked(Document):
+    """A winner's tests once more; `trial` is missing where they already said no."""
+
+    kind: Literal["checked"] = "checked"
+    verdict: Verdict
+    trial: Trial | None
+    isolation: str
+
+
+class Trouble(Document):
+    """The workshop, not the tests, failed."""
+
+    kind: Literal["trouble"] = "trouble"
+    reason: str
+    retryable: bool
+
+
+Answer = Annotated[Prepared | Checked | Trouble, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Prepared | Checked | Trouble] = TypeAdapter(Answer)
+
+
+def order_name(errand: Errand, slot: tuple[int, int]) -> str:
+    """The name under which an order is written down."""
+    return str(errand) if errand is Errand.PREPARE else f"{errand}-{slot[0]}-{slot[1]}"
+
+
+def problem(job: RepairJob) -> Issue:
+    """The issue, with the reviewer's words where a review started the job."""
+    if not job.feedback:
+        return job.issue
+    body = f"{job.issue.body}\n\nA reviewer of the last patch says:\n\n{job.feedback}"
+    return job.issue.model_copy(update={"body": body})
+
+
+def config_of(request: RepairRequest, checkout: Path) -> repo_config.RepoConfig:
+    """What the repository's owners set: a branch that anybody else may write is not asked.
+
+    Raises:
+        BadInputError: it is no settings file; says which key is wrong.
+    """
+    if request.config is None:
+        return repo_config.read(checkout)
+    return repo_config.parse(request.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What doing errands needs. `owner` is whose leases they are; a new one for each errand."""
+
+    sandbox: Sandbox
+    settings: SandboxSettings
+    store: JobStore
+    orders: Orders
+    snapshot_dir: Path
+    on_progress: Callable[[Progress], None]
+    owner: str
+    lease_s: float = 60.0
+    test_command: tuple[str, ...] | None = None
+
+    def do(self, errand: Errand, job_id: str, slot: tuple[int, int]) -> None:
+        """Do one errand, if it is still wanted and nobody else does it.
+
+        Raises:
+            EngineError: a candidate could not be tested, or nothing can be written down.
+            SandboxError: the same, by the sandbox's failure.
+        """
+        stored = self.store.get(job_id)
+        if stored is None or stored.request is None:
+            return
+        if errand is Errand.EVALUATE:
+            self._evaluate(stored, stored.request, slot)
+            return
+        name = order_name(errand, slot)
+        if not self.orders.lease(job_id, name, self.owner, self.lease_s):
+            return
+        renew = partial(self.orders.renew, job_id, name, self.owner, self.lease_s)
+        with kept(renew, self.lease_s):
+            answer = self._answer(errand, stored.request, slot)
+        self.orders.answer(job_id, name, answer.model_dump_json())
+
+    def _answer(
+        self, errand: Errand, request: RepairRequest, slot: tuple[int, int]
+    ) -> Prepared | Checked | Trouble:
+        try:
+            return (
+                self._prepare(request) if errand is Errand.PREPARE else self._check(request, slot)
+            )
+        except StorageUnwritableError:
+            raise
+        except (EngineError, SandboxError) as error:
+            logger.warning("an errand could not be done: %s", error)
+            return Trouble(reason=str(error), retryable=error.retryable)
+        except OSError as error:
+            logger.exception("a file could not be read or written")
+            said = error.strerror or type(error).__name__
+            reason = f"the tester could not read or write a file: {said}; its log has more"
+            return Trouble(reason=reason, retryable=True)
+
+    def _prepare(self, request: RepairRequest) -> Prepared:
+        """Build the environment and learn what passes; the baseline is a job's first checkpoint."""
+        job = request.job
+        if self.store.checkpointed(job.job_id, BASELINE) is not None:
+            return Prepared()
+        with TemporaryDirectory(prefix="evoscale-") as folder:
+            checkout = Path(folder)
+            self._unpack(request, checkout)
+            command = self.test_command or config_of(request, checkout).test_argv
+            try:
+                environment = prepare(
+                    self.sandbox, checkout, test_command=command, settings=self.settings
+                )
+            except ImageBuildError as error:
+                return Prepared(obstacle=f"{error}\n{error.log_tail[-1500:]}".strip())
+        note = environment.recipe
+        self.on_progress(Progress(job_id=job.job_id, stage=Stage.BASELINE, note=note))
+        limits, shelf = self.settings.limits(), self.settings.cache_dir / SHELF
+        baseline = learn(self.sandbox, environment, problem(job).text, limits, shelf)
+        if isinstance(baseline, NoBaseline):
+            return Prepared(obstacle=baseline.reason)
+        self.store.checkpoint(job.job_id, BASELINE, baseline.model_dump_json())
+        return Prepared()
+
+    def _evaluate(self, stored: StoredJob, request: RepairRequest, slot: tuple[int, int]) -> None:
+        baseline = self._baseline(request.job.job_id)
+        if baseline is None or stored.stop_requested:
+            return
+        self._make_sure_of_image(request, baseline)
+        bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s)
+        evaluate(self.store, bench, request.job.job_id, slot, self.owner)
+
+    def _check(self, request: RepairRequest, slot: tuple[int, int]) -> Checked | Trouble:
+        job_id = request.job.job_id
+        baseline = self._baseline(job_id)
+        rows = self.store.candidates(job_id)
+        candidate = next((from_row(r) for r in rows if (r.iteration, r.sample) == slot), None)
+        if baseline is None or candidate is None or candidate.patch is None:
+            return Trouble(reason=f"candidate {slot[0]}/{slot[1]} is not there", retryable=True)
+        self._make_sure_of_image(request, baseline)
+        bench = Bench(self.sandbox, baseline, self._limits(baseline))
+        verdict = try_patch(bench, candidate.patch)
+        holds = choose([scored(baseline, candidate, verdict)]) is not None
+        trial = self._trial(baseline, candidate.patch) if holds else None
+        return Checked(verdict=verdict, trial=trial, isolation=self.sandbox.isolation)
+
+    def _trial(self, baseline: Baseline, patch: Patch) -> Trial:
+        return blind_trial(self.sandbox, trial_spec(baseline), patch, self._limits(baseline))
+
+    def _baseline(self, job_id: str) -> Baseline | None:
+        known = self.store.checkpointed(job_id, BASELINE)
+        return None if known is None else Baseline.model_validate_json(known)
+
+    def _limits(self, baseline: Baseline) -> Limits:
+        return replace(self.settings.limits(), wall_clock_s=baseline.wall_clock_s)
+
+    def _unpack(self, request: RepairRequest, folder: Path) -> None:
+        ref = request.snapshot
+        snapshot.unpack(self.snapshot_dir, ref.key, ref.sha256, folder)
+
+    def _make_sure_of_image(self, request: RepairRequest, baseline: Baseline) -> None:
+        """Build the job's image on this machine, where another one built it first."""
+        if self.sandbox.has_image(baseline.image):
+            return
+        with TemporaryDirectory(prefix="evoscale-") as folder:
+            self._unpack(request, Path(folder))
+            prepare(
+                self.sandbox,
+                Path(folder),
+                test_command=baseline.command,
+                settings=self.settings,
+            )
