@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from engine.line_format import LineEdit, split_lines
-from engine.models.rewrites import logic, repairs, values
+from engine.models.rewrites import held_out, logic, repairs, values
 from engine.models.rewrites.spans import ParsedFunction, Splice, make
 
 Rewrite = Callable[[ParsedFunction, Random], Splice | None]
@@ -103,6 +103,12 @@ REPAIRS = (
 )
 """What repairs add and injected bugs do not take away; never a bug to train on."""
 
+HELD_OUT = (
+    Kind("held out", 1.0, held_out.swapped_bodies),
+    Kind("held out", 1.0, held_out.reset_in_loop),
+)
+"""Drawn by neither `rewrite` nor `repair`: bugs that a model meets for the first time."""
+
 GROUP_SHARES = {
     "value misuse": 27.0,
     "missing logic": 21.0,
@@ -126,6 +132,12 @@ def rewrite(function: ParsedFunction, rng: Random) -> Rewritten | None:
         if made is not None:
             return made
     return None
+
+
+def rewrite_held_out(function: ParsedFunction, rng: Random) -> Rewritten | None:
+    """One rewrite of the kinds that are held out, to measure transfer to unseen bugs."""
+    made = (_rewrite(function, HELD_OUT, rng) for _ in range(TRIES_PER_GROUP))
+    return next((one for one in made if one is not None), None)
 
 
 def repair(function: ParsedFunction, rng: Random, repair_share: float) -> Rewritten | None:

@@ -6,9 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.line_format import LineEdit, apply
-from engine.models.rewrites.kinds import GROUP_SHARES, KINDS, edit_between
+from engine.models.rewrites.kinds import (
+    GROUP_SHARES,
+    HELD_OUT,
+    KINDS,
+    edit_between,
+    repair,
+    rewrite,
+)
 from engine.models.rewrites.spans import ParsedFunction, make
-from engine.training.bugs import complaint, inject
+from engine.training.bugs import inject, inject_held_out
 
 RICH = """\
 def count(items, limit=3, flag=True):
@@ -34,11 +41,18 @@ def count(items, limit=3, flag=True):
         return None
     ends = (low[0], low[-1], str(total, limit))
     value = total if flag else limit
+    size = 0
+    for name in found:
+        size += len(name)
+    if size > limit:
+        flag = False
+    else:
+        value = size
     return sorted(found, key=len, reverse=True)
 """
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.rewrite.__name__)
+@pytest.mark.parametrize("kind", KINDS + HELD_OUT, ids=lambda kind: kind.rewrite.__name__)
 def test_every_kind_finds_a_place_and_leaves_its_other_lines_alone(kind):
     parsed = ParsedFunction(RICH)
     made = [kind.rewrite(parsed, Random(seed)) for seed in range(80)]
@@ -99,9 +113,33 @@ def test_a_missing_line_is_put_back_through_the_line_before():
     assert edit_between("a\nb", "a\nb\n") is None
 
 
-def test_complaints_are_one_short_line():
-    told = {
-        complaint(kind.rewrite.__name__, "count", Random(k)) for kind in KINDS for k in range(9)
-    }
-    assert all("\n" not in text and len(text) < 120 for text in told)
-    assert any("count" in text for text in told)
+def test_kinds_that_are_held_out_are_never_drawn_by_training_or_by_a_pool():
+    parsed = ParsedFunction(RICH)
+    names = {kind.rewrite.__name__ for kind in HELD_OUT}
+    drawn = [
+        made
+        for seed in range(300)
+        for made in (rewrite(parsed, Random(seed)), repair(parsed, Random(seed), 0.5))
+    ]
+    held_out = [bug for seed in range(100) if (bug := inject_held_out(parsed, Random(seed)))]
+    assert not names & {made.kind for made in drawn if made}
+    assert {bug.kind for bug in held_out} == names
+    assert not {bug.source for bug in held_out} & {made.source for made in drawn if made}
+
+
+def test_a_bug_that_is_held_out_is_taken_back_by_its_repair():
+    for seed in range(50):
+        bug = inject_held_out(ParsedFunction(RICH), Random(seed))
+        assert bug is not None
+        ast.parse(bug.source)
+        assert apply(bug.repair, bug.source) == RICH
+
+
+def test_bodies_change_places_and_a_start_slips_into_its_loop():
+    branches = "def f(x):\n    if x:\n        return 1\n    else:\n        return 2\n"
+    loops = "def f(xs):\n    n = 0\n    for x in xs:\n        n += x\n    return n\n"
+    made = [inject_held_out(ParsedFunction(text), Random(0)) for text in (branches, loops)]
+    assert [bug.source for bug in made if bug] == [
+        "def f(x):\n    if x:\n        return 2\n    else:\n        return 1\n",
+        "def f(xs):\n    for x in xs:\n        n = 0\n        n += x\n    return n\n",
+    ]
