@@ -10,8 +10,9 @@ from engine.errors import BadInputError
 from engine.line_format import MAX_LINES, LineEdit, hidden_lines, parse, render_edit, render_prompt
 from engine.models.rewrites.kinds import edit_between
 from engine.models.rewrites.spans import ParsedFunction
-from engine.training.bugs import Bug, complaint, inject
+from engine.training.bugs import Bug, inject
 from engine.training.corpus import Function
+from engine.training.issues import title
 
 SHARE_RAW = 0.5
 SHARE_COMPLAINT = 0.12
@@ -44,8 +45,13 @@ class RepairRow:
         return render_prompt(self.source, issue=self.problem_statement, previous=self.previous)
 
 
-def make_row(function: Function, rng: Random, instance_id: str) -> RepairRow | None:
-    """One example from a function; None when no bug could be put in."""
+def make_row(
+    function: Function, rng: Random, instance_id: str, previous_share: float = SHARE_PREVIOUS
+) -> RepairRow | None:
+    """One example from a function; None when no bug could be put in.
+
+    `previous_share` says how many examples show wrong edits.
+    """
     fixed = function.raw if rng.random() < SHARE_RAW else function.plain
     if rng.random() < SHARE_GAPS:
         fixed = _with_gaps(fixed, rng)
@@ -55,7 +61,7 @@ def make_row(function: Function, rng: Random, instance_id: str) -> RepairRow | N
         return None
     if bug is None or not _sayable(bug.repair, bug.source):
         return None
-    tried = _wrong_edits(bug, fixed, rng) if rng.random() < SHARE_PREVIOUS else ()
+    tried = _wrong_edits(bug, fixed, rng) if rng.random() < previous_share else ()
     told = _issue(function, bug, rng)
     return RepairRow(instance_id, told, bug.source, tried, render_edit(bug.repair), fixed, bug.kind)
 
@@ -78,10 +84,10 @@ def _sayable(edit: LineEdit, source: str) -> bool:
 
 
 def _issue(function: Function, bug: Bug, rng: Random) -> str:
-    """A short complaint, the docstring's first line, or most often nothing."""
+    """A report's title, the docstring's first line, or most often nothing."""
     drawn = rng.random()
     if drawn < SHARE_COMPLAINT:
-        return complaint(bug.kind, function.name, rng)
+        return title(bug.kind, function.name, rng)
     return function.summary if drawn < SHARE_COMPLAINT + SHARE_SUMMARY else ""
 
 
@@ -108,12 +114,19 @@ def _wrong_edits(bug: Bug, fixed: str, rng: Random) -> tuple[str, ...]:
     return tuple(render_edit(edit) for edit in sayable)
 
 
-def rows(functions: Sequence[Function], seed: int, first: int, count: int) -> Iterator[RepairRow]:
+def rows(
+    functions: Sequence[Function],
+    seed: int,
+    first: int,
+    count: int,
+    *,
+    previous_share: float = SHARE_PREVIOUS,
+) -> Iterator[RepairRow]:
     """Examples number `first`.. of a seed's endless sequence, functions drawn by weight."""
     rng = Random(f"{seed}/{first}")
     weights = [function.weight for function in functions]
     for number, function in enumerate(rng.choices(functions, weights, k=count), start=first):
-        row = make_row(function, rng, f"{function.package}-{number}")
+        row = make_row(function, rng, f"{function.package}-{number}", previous_share)
         if row is not None:
             yield row
 
