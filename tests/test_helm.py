@@ -79,6 +79,37 @@ def test_the_engine_gets_no_github_credential(documents, component):
     assert not [m for m in container["volumeMounts"] if m["name"] == "secrets"]
 
 
+def test_only_the_workers_that_test_get_the_engines_socket_and_they_get_no_model(documents):
+    holders = [
+        d["metadata"]["name"]
+        for d in documents
+        if d["kind"] == "Deployment" and "docker.sock" in yaml.safe_dump(d)
+    ]
+    assert holders == ["demo-sandbox"]
+    (container,) = containers(documents, "sandbox")
+    assert not [e for e in container["env"] if "MODEL" in e["name"]]
+
+
+def test_only_the_engine_reaches_the_model_server(documents):
+    ports = {
+        d["metadata"]["name"]: [p["port"] for rule in d["spec"]["egress"] for p in rule["ports"]]
+        for d in documents
+        if d["kind"] == "NetworkPolicy"
+    }
+    assert [name for name, reached in ports.items() if 8000 in reached] == ["demo-engine"]
+    assert 443 not in ports["demo-engine"]
+
+
+def test_in_the_compose_file_only_the_workers_that_test_get_the_engines_socket():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    holders = [name for name, s in services.items() if "docker.sock" in yaml.safe_dump(s)]
+    assert holders == ["sandbox"]
+    assert services["sandbox"]["command"][:2] == ["worker", "sandbox"]
+    assert services["engine"]["command"][:2] == ["worker", "gpu"]
+    assert not [name for name in services["sandbox"]["environment"] if "MODEL" in name]
+    assert "secrets" not in services["sandbox"]
+
+
 def test_only_the_bots_worker_and_scheduler_hold_the_private_key(documents):
     holders = [
         d["metadata"]["name"]

@@ -50,8 +50,7 @@ capabilities: {drop: [ALL]}
 - {name: EVOSCALE_BOT_PUBLIC_URL, value: {{ .Values.publicUrl | quote }}}
 {{- end }}
 
-{{- define "evoscale.engineEnv" -}}
-{{ include "evoscale.sharedEnv" (dict "root" . "side" "ENGINE") }}
+{{- define "evoscale.modelEnv" -}}
 - {name: EVOSCALE_ENGINE_MODEL, value: {{ .Values.model.backend | quote }}}
 - {name: EVOSCALE_ENGINE_MODEL_NAME, value: {{ .Values.model.name | quote }}}
 - {name: EVOSCALE_ENGINE_MODEL_URL, value: {{ include "evoscale.modelUrl" . | quote }}}
