@@ -197,6 +197,22 @@ def test_a_patch_that_fools_its_tests_is_not_offered(made: Made):
     )
 
 
+def test_a_winner_that_is_seen_through_does_not_end_the_search(made: Made):
+    bench = made()
+    outcome = repair(bench.request, bench.engine([[LIES, projects.HARMLESS], [projects.FIX]]))
+    assert isinstance(outcome, Patched)
+    assert "+    return price * (100 - percent) / 100" in outcome.patch
+    assert (outcome.evidence.iterations, outcome.evidence.passing) == (2, 1)
+
+
+def test_behind_a_winner_that_is_seen_through_the_next_best_of_its_iteration_is_taken(made: Made):
+    bench = made()
+    outcome = repair(bench.request, bench.engine([[LIES, projects.FIX]]))
+    assert isinstance(outcome, Patched)
+    assert "importlib" not in outcome.patch
+    assert outcome.evidence.iterations == 1
+
+
 def test_red_tests_are_the_goal_where_the_issue_has_no_example(tmp_path, made: Made):
     red = projects.TESTS + "\n\ndef test_ten_percent():\n    assert discounted(200, 10) == 180\n"
     bench = made(projects.receipts(tmp_path / "red", red), body="see the failing test")
