@@ -143,7 +143,12 @@ def watching(run: StageRun) -> "TrainerCallback":
 
     class Watching(TrainerCallback):
         def on_log(
-            self, _args: object, state: Any, _control: object, logs: Any = None, **_: object
+            self,
+            args: object,  # noqa: ARG002  # the library passes it
+            state: Any,
+            control: object,  # noqa: ARG002  # the library passes it
+            logs: Any = None,
+            **_: object,
         ) -> None:
             told = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
             if state.is_world_process_zero:

@@ -174,15 +174,22 @@ class ScoreServer:
 
 
 def make_scorer(config: LargeConfig) -> Scorer:
-    """The scorer that the configuration names.
+    """The scorer that the configuration names, perhaps in another process.
 
     Raises:
         BadInputError: the reward model cannot be loaded.
     """
-    match config.rl.reward:
-        case "similarity":
-            return Similarity()
-        case "server":
-            return ScoreServer(config.rl.reward_url)
-        case "model":
-            return load_reward_model(config.reward_model, config)
+    if config.rl.reward == "server":
+        return ScoreServer(config.rl.reward_url)
+    return local_scorer(config)
+
+
+def local_scorer(config: LargeConfig) -> Scorer:
+    """The scorer that the configuration names, in this process: what a reward server serves.
+
+    Raises:
+        BadInputError: the reward model cannot be loaded.
+    """
+    if config.rl.reward == "similarity":
+        return Similarity()
+    return load_reward_model(config.reward_model, config)

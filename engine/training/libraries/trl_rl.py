@@ -134,7 +134,7 @@ def _keeping(conditioner: Conditioner) -> "TrainerCallback":
     from transformers import TrainerCallback
 
     class Keeping(TrainerCallback):
-        def on_save(self, args: Any, state: Any, _control: object, **_: object) -> None:
+        def on_save(self, args: Any, state: Any, control: object, **_: object) -> None:  # noqa: ARG002  # the library passes it
             if state.is_world_process_zero:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 write_rows(folder / POOL, conditioner.pool.rows())
