@@ -140,7 +140,7 @@ def _sample_once(
         greedy = search.greedy_first and index == 0 and retry == 0
         sampling = Sampling(
             n=request.n,
-            temperature=0.0 if greedy else search.temperature + 0.1 * retry,
+            temperature=0.0 if greedy else _warmth(search) + 0.1 * retry,
             max_tokens=MAX_TOKENS[profile.edit_format],
             seed=_seed(search.seed, index, retry, number),
             avoid=tried.texts(request.focus),
@@ -148,6 +148,12 @@ def _sample_once(
         own, queue = queue[: request.n], queue[request.n :]
         for completion in search.model.sample(request.prompt, sampling):
             yield _candidate(search.context, request, completion, index, own[completion.sample])
+
+
+def _warmth(search: Search) -> float:
+    """The model's own temperature where it is known, else the search's."""
+    own = search.model.profile.temperature
+    return search.temperature if own is None else own
 
 
 def _seed(seed: int, index: int, retry: int, number: int) -> int:

@@ -69,6 +69,11 @@ class EngineSettings(BaseSettings):
     model_context_tokens: int = Field(
         default=16_384, ge=512, description="The served model's context length."
     )
+    model_profile: Literal["", "satori-swe-sft", "satori-swe-rl"] = Field(
+        default="",
+        description="A released model's prompt, format, context and temperature, in the place of "
+        "the three settings above.",
+    )
     selection: Literal["unscored", "by_reward", "by_tests"] = Field(
         default="by_tests", description="How conditioning examples are chosen between iterations."
     )

@@ -5,11 +5,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import ModelUnavailableError
-from engine.models.base import Closable, EditFormat, Model, Profile
+from engine.models.base import Closable, EditFormat, Model, Profile, PromptShape
 from engine.settings import EngineSettings
 
 EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=2048)
+
+SATORI_CONTEXT_TOKENS = 32_768
+SATORI_TEMPERATURE = 0.7
+RELEASED: Mapping[str, Profile] = {
+    name: Profile(
+        EditFormat.SEARCH_REPLACE,
+        evolves,
+        SATORI_CONTEXT_TOKENS,
+        PromptShape.SATORI,
+        SATORI_TEMPERATURE,
+    )
+    for name, evolves in (("satori-swe-sft", False), ("satori-swe-rl", True))
+}
+"""Models that others released and what is known of them (`docs/training-large.md`).
+
+The context is that of their base, Qwen2.5-Coder-32B-Instruct. Their sampling temperature is
+published nowhere that could be read; 0.7 is what the parent project resamples with.
+"""
 
 
 def load(settings: EngineSettings) -> Model:
@@ -82,6 +100,8 @@ def _named(settings: EngineSettings) -> str:
 
 
 def _profile(settings: EngineSettings) -> Profile:
+    if settings.model_profile:
+        return RELEASED[settings.model_profile]
     return Profile(
         EditFormat(settings.model_edit_format),
         settings.model_evolves,

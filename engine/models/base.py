@@ -13,18 +13,28 @@ class EditFormat(StrEnum):
     LINE = "line"
 
 
+class PromptShape(StrEnum):
+    """The order and headings of a chat prompt; `engine.prompts` writes every one of them."""
+
+    OWN = "own"
+    SATORI = "satori"
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What must be known of a model before it is prompted.
 
     `evolves` is true only for models trained by reinforcement learning to improve their own
     earlier patches: the others gain nothing from them without a selector (arXiv 2505.23604).
-    `context_tokens` bounds prompt and completion together.
+    `context_tokens` bounds prompt and completion together. `temperature` is None where the search
+    may choose.
     """
 
     edit_format: EditFormat
     evolves: bool
     context_tokens: int
+    prompt_shape: PromptShape = PromptShape.OWN
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

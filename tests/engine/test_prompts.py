@@ -3,12 +3,13 @@ from hypothesis import strategies as st
 
 from engine.candidate import Candidate, CodeContext, ConditioningExample, SourceFile, Span
 from engine.contract import Issue
-from engine.models.base import EditFormat, Profile
+from engine.models.base import EditFormat, Profile, PromptShape
 from engine.prompts import chat_prompt, line_requests, shares
 from sandbox.contract import Patch
 
 ISSUE = Issue(number=3, title="off by one", body="last item is lost")
 CHAT = Profile(EditFormat.SEARCH_REPLACE, evolves=False, context_tokens=4096)
+CONTEXT = CodeContext((SourceFile("a.py", "x = 1\n"),))
 
 
 @given(st.integers(0, 12), st.integers(0, 64))
@@ -48,3 +49,31 @@ def test_a_line_prompt_shows_only_the_failed_edits_of_its_own_function():
     of_f, of_g = line_requests(ISSUE, context, [example], 4)
     assert "<prev>" not in of_f.prompt.user
     assert "<prev><L1>    return 3" in of_g.prompt.user
+
+
+SATORI = Profile(
+    EditFormat.SEARCH_REPLACE,
+    evolves=True,
+    context_tokens=8192,
+    prompt_shape=PromptShape.SATORI,
+)
+
+
+def test_a_satori_model_is_asked_in_the_published_order():
+    first = chat_prompt(ISSUE, CONTEXT, (), SATORI)
+    parts = ["# Issue Statement", "# Files to be Modified", "# Reasoning Guidelines"]
+    assert sorted(parts, key=first.user.index) == parts
+    assert "Peer" not in first.user
+    assert "<<<<<<< SEARCH" in first.system
+
+
+def test_a_satori_model_reviews_its_peers_before_it_analyses():
+    example = ConditioningExample(Candidate(0, 0, "", Patch("--- a/x\n+++ b/x\n")))
+    prompt = chat_prompt(ISSUE, CONTEXT, [example], SATORI)
+    parts = [
+        "# Files to be Modified",
+        "# Peer Patches",
+        "1. Peer patch review",
+        "2. Issue analysis",
+    ]
+    assert sorted(parts, key=prompt.user.index) == parts

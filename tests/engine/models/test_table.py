@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import pytest
 
@@ -45,3 +46,21 @@ def test_a_model_folder_that_is_missing_a_file_says_which(tmp_path):
     model = models.load(EngineSettings(model="embedded", model_name=str(tmp_path)))
     with pytest.raises(ModelUnavailableError, match=r"config\.json"):
         list(model.sample(Prompt("", "p"), Sampling(1, 0.0, 4, 0)))
+
+
+def test_a_released_model_brings_its_own_prompt_format_context_and_temperature():
+    settings = EngineSettings(
+        model="vllm_server", model_name="Satori-reasoning/Satori-SWE-RL-32B",
+        model_profile="satori-swe-rl", model_edit_format="line", model_context_tokens=512,
+    )  # fmt: skip
+    with models.opened(settings) as model:
+        profile = model.profile
+    assert profile == models.RELEASED["satori-swe-rl"]
+    assert profile.evolves
+    assert profile.temperature is not None
+    assert not models.RELEASED["satori-swe-sft"].evolves
+
+
+def test_every_profile_that_can_be_set_is_known():
+    known = get_args(EngineSettings.model_fields["model_profile"].annotation)
+    assert set(known) - {""} == set(models.RELEASED)
