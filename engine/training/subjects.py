@@ -1,5 +1,6 @@
 """Clean functions with examples of what they answer, and the tasks that bugs make of them."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -90,8 +91,9 @@ def _task(subject: Subject, bug: Bug, number: int) -> ExecutableTask:
     """A task without its issue."""
     function = subject.function
     where = subject.module or function.package
+    digest = hashlib.sha256(f"{function.raw}\0{bug.source}".encode()).hexdigest()
     return ExecutableTask(
-        instance_id=f"{where}-{function.name}-{bug.kind}-{number}",
+        instance_id=f"{where}-{function.name}-{bug.kind}-{number}-{digest[:10]}",
         package=function.package,
         split=function.split,
         module=subject.module,
@@ -117,7 +119,7 @@ def _told(task: ExecutableTask, heard: Sequence[str]) -> ExecutableTask | None:
     ]
     if not failing:
         return None
-    rng = Random(task.instance_id + task.source)
+    rng = Random(task.instance_id.rpartition("-")[0] + task.source)
     wrong = rng.choice(failing)
     example = task.visible[wrong]
     said = heard[wrong] if wrong < len(heard) else ""
