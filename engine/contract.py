@@ -209,11 +209,17 @@ class NoPatch(Document):
 
 
 class Failed(Document):
-    """The engine could not find out; `reason` says what to do next."""
+    """The engine could not find out; `reason` says what to do next.
+
+    Where an environment cannot be built, `log` holds the lines that tell why, and `recipe` what was
+    tried, as text for `.github/evoscale.yml`.
+    """
 
     status: Literal["failed"] = "failed"
     reason: str
     retryable: bool
+    log: str = ""
+    recipe: str = ""
 
 
 RepairOutcome = Annotated[Patched | NoPatch | Failed, Field(discriminator="status")]

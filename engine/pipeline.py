@@ -132,7 +132,9 @@ class _Job:
             if answer is None:
                 return NoPatch(reason=f"{self._why_over()}{self._nothing_known()}")
             if isinstance(answer, Prepared) and answer.obstacle is not None:
-                return Failed(reason=answer.obstacle, retryable=False)
+                return Failed(
+                    reason=answer.obstacle, retryable=False, log=answer.log, recipe=answer.tried
+                )
             known = self.engine.store.checkpointed(self.job.job_id, BASELINE)
         if known is None:
             raise TestsUnavailableError("the base runs were not written down", retryable=True)

@@ -4,25 +4,119 @@ Treated as hostile: unknown keys, wrong types and a file of unusual size are ref
 that names the key.
 """
 
+import posixpath
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from engine.contract import MAX_CONFIG_BYTES, Budget
 from engine.errors import BadInputError
+from sandbox.recipes.steps import HERE, Steps
 
 PATH = Path(".github") / "evoscale.yml"
+MOST_PROJECTS = 20
+MAX_PATH = 200
+Line = Annotated[str, Field(min_length=1, max_length=1000)]
+Package = Annotated[str, Field(min_length=1, max_length=200)]
+Language = Literal["python", "javascript", "go", "rust", "java"]
 
 
-class RepoConfig(BaseModel):
-    """The file's keys; all optional."""
+class ProjectConfig(BaseModel):
+    """The steps of one environment; all optional, and what is not set the recipe finds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    test_command: str | None = Field(
-        default=None, max_length=1000, description="How the tests run, as one command line."
+    language: Language | None = Field(default=None, description="Which recipe is taken.")
+    toolchains: tuple[Language, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Languages whose programs the tests need besides their own, as the machine "
+        "that runs them has them.",
+    )
+    packages: tuple[Package, ...] | None = Field(
+        default=None,
+        max_length=500,
+        description="Packages in place of those that the manifests name: `six>=1` for Python, "
+        "`tape@^5` for JavaScript, `example.org/name v1.2.3` for Go.",
+    )
+    install: tuple[Line, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Command lines that run once in the image after the files are laid, without "
+        "a shell and without any network.",
+    )
+    test_command: Line | None = Field(
+        default=None, description="How the tests run, as one command line."
+    )
+    report: Literal["junit", "tap", "jest", "mocha", "go", "cargo"] | None = Field(
+        default=None, description="The format of what `test_command` prints or writes."
+    )
+    report_files: tuple[Line, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Where `test_command` writes its report, as globs below the project's folder.",
+    )
+
+    @field_validator("test_command")
+    @classmethod
+    def _words(cls, value: str | None) -> str | None:
+        if value is not None and not _split(value):
+            raise ValueError("it holds no word")
+        return value
+
+    @field_validator("install")
+    @classmethod
+    def _lines(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for line in value:
+            if not _split(line):
+                raise ValueError(f"the command {line!r} holds no word")
+        return value
+
+    @field_validator("report_files")
+    @classmethod
+    def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in value:
+            if glob.startswith("/") or ".." in glob.split("/"):
+                raise ValueError(f"{glob!r} leaves the project's folder")
+        return value
+
+    def steps(self, path: str = HERE) -> Steps:
+        """The same in the sandbox's words, for the project in this folder."""
+        return Steps(
+            path=path,
+            language=self.language or "",
+            toolchains=self.toolchains,
+            packages=self.packages,
+            install=self.install,
+            test_command=self.test_command or "",
+            report=self.report or "",
+            report_files=self.report_files,
+        )
+
+
+def _split(line: str) -> list[str]:
+    """A command line's words.
+
+    Raises:
+        ValueError: a quote is not closed.
+    """
+    return shlex.split(line)
+
+
+class RepoConfig(ProjectConfig):
+    """The file's keys; all optional."""
+
+    projects: Mapping[str, ProjectConfig] = Field(
+        default_factory=dict,
+        max_length=MOST_PROJECTS,
+        description="The projects of a repository that holds several, by their folders, each with "
+        "the keys above. One search works on one of them.",
     )
     iterations: int | None = Field(
         default=None, ge=1, le=20, description="Iterations of the search, the first included."
@@ -34,10 +128,32 @@ class RepoConfig(BaseModel):
         default=None, gt=0, le=1440, description="The longest that a search may take."
     )
 
-    @property
-    def test_argv(self) -> tuple[str, ...] | None:
-        """The test command as argv, or None."""
-        return tuple(shlex.split(self.test_command)) if self.test_command else None
+    @field_validator("projects")
+    @classmethod
+    def _folders(cls, value: Mapping[str, ProjectConfig]) -> Mapping[str, ProjectConfig]:
+        for path in value:
+            plain = path == posixpath.normpath(path) and not path.startswith(("/", "-"))
+            if not plain or path.split("/")[0] in {"..", ".", ".git"} or len(path) > MAX_PATH:
+                raise ValueError(f"{path!r} is no folder below the repository's root")
+        return value
+
+    def steps_for(self, text: str) -> Steps:
+        """The steps of the project that a text is about, or of the whole repository.
+
+        It is the one whose folder the text names most often, by its path or by its last part; of
+        several the first.
+        """
+        if not self.projects:
+            return self.steps()
+        path = max(self.projects, key=lambda each: _mentions(each, text))
+        return self.projects[path].steps(path)
+
+
+def _mentions(path: str, text: str) -> tuple[int, int]:
+    """How often a text names a folder: by its path, then by its last part."""
+    last = posixpath.basename(path)
+    by_path = len(re.findall(rf"(?<![\w/-]){re.escape(path)}(?![\w-])", text))
+    return by_path, len(re.findall(rf"(?<![\w-]){re.escape(last)}(?![\w-])", text, re.IGNORECASE))
 
 
 def read(checkout: Path) -> RepoConfig:
@@ -63,14 +179,24 @@ def parse(raw: bytes | str) -> RepoConfig:
     try:
         content = yaml.safe_load(raw) or {}
         config = RepoConfig.model_validate(content)
-        _ = config.test_argv
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(f"{PATH}: {key}: {first['msg']}") from error
+        known = f"; the keys are {', '.join(_keys(first['loc']))}" if _is_extra(first) else ""
+        raise BadInputError(f"{PATH}: {key}: {first['msg']}{known}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInputError(f"{PATH} cannot be read: {error}") from error
     return config
+
+
+def _is_extra(error: ErrorDetails) -> bool:
+    return error["type"] == "extra_forbidden"
+
+
+def _keys(place: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that are known where an unknown one stands."""
+    inner = place[:1] == ("projects",)
+    return tuple((ProjectConfig if inner else RepoConfig).model_fields)
 
 
 def capped(budget: Budget, config: RepoConfig, max_wall_clock_s: float) -> Budget:

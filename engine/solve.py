@@ -60,6 +60,8 @@ class Solution(Document):
 
     status: str
     reason: str = ""
+    log: str = ""
+    recipe: str = ""
     patch: str = ""
     iterations: int = 0
     candidates: int = 0
@@ -238,4 +240,12 @@ def solution(outcome: RepairOutcome, model: str, seed: int, wall_s: float) -> So
             seed=seed,
             wall_s=spent,
         )
-    return Solution(status="failed", reason=outcome.reason, model=model, seed=seed, wall_s=spent)
+    return Solution(
+        status="failed",
+        reason=outcome.reason,
+        log=outcome.log,
+        recipe=outcome.recipe,
+        model=model,
+        seed=seed,
+        wall_s=spent,
+    )

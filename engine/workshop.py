@@ -26,6 +26,8 @@ from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
 from sandbox.images import prepare
+from sandbox.recipes.steps import Steps
+from sandbox.recipes.telling import telling
 from sandbox.settings import SandboxSettings
 from sandbox.trial import Trial, blind_trial
 
@@ -37,10 +39,15 @@ SHELF = "base-runs"
 
 
 class Prepared(Document):
-    """The base runs are done; `obstacle` says why no candidate could be judged, or None."""
+    """The base runs are done; `obstacle` says why no candidate could be judged, or None.
+
+    Where the environment cannot be built, `log` and `tried` are as in `engine.contract.Failed`.
+    """
 
     kind: Literal["prepared"] = "prepared"
     obstacle: str | None = None
+    log: str = ""
+    tried: str = ""
 
 
 class Checked(Document):
@@ -86,6 +93,16 @@ def config_of(request: RepairRequest, checkout: Path) -> repo_config.RepoConfig:
     if request.config is None:
         return repo_config.read(checkout)
     return repo_config.parse(request.config)
+
+
+def steps_of(request: RepairRequest, checkout: Path) -> Steps:
+    """What the owners set for the project that the issue is about.
+
+    Raises:
+        BadInputError: their file is no settings file; says which key is wrong.
+    """
+    issue = request.job.issue
+    return config_of(request, checkout).steps_for(f"{issue.title}\n{issue.body}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +166,16 @@ class Workshop:
         with TemporaryDirectory(prefix="evoscale-") as folder:
             checkout = Path(folder)
             self._unpack(request, checkout)
-            command = self.test_command or config_of(request, checkout).test_argv
             try:
                 environment = prepare(
-                    self.sandbox, checkout, test_command=command, settings=self.settings
+                    self.sandbox,
+                    checkout,
+                    test_command=self.test_command,
+                    settings=self.settings,
+                    steps=steps_of(request, checkout),
                 )
             except ImageBuildError as error:
-                return Prepared(obstacle=f"{error}\n{error.log_tail[-1500:]}".strip())
+                return Prepared(obstacle=str(error), log=telling(error.log_tail), tried=error.tried)
         note = environment.recipe
         self.on_progress(Progress(job_id=job.job_id, stage=Stage.BASELINE, note=note))
         limits, shelf = self.settings.limits(), self.settings.cache_dir / SHELF
@@ -212,4 +232,5 @@ class Workshop:
                 Path(folder),
                 test_command=baseline.command,
                 settings=self.settings,
+                steps=steps_of(request, Path(folder)),
             )

@@ -24,13 +24,17 @@ class SandboxUnavailableError(SandboxError):
 
 
 class ImageBuildError(SandboxError):
-    """The repository's environment cannot be built; a normal outcome, told to whoever asked."""
+    """The repository's environment cannot be built; a normal outcome, told to whoever asked.
+
+    `tried` is the recipe that was tried, as text for the repository's own `.github/evoscale.yml`.
+    """
 
     def __init__(self, step: str, reason: str, log_tail: str = "") -> None:
         super().__init__(f"the test environment cannot be built at {step!r}: {reason}")
         self.step = step
         self.reason = reason
         self.log_tail = log_tail
+        self.tried = ""
 
     @classmethod
     def of_script(cls, step: str, exit_code: int | None, output: bytes) -> "ImageBuildError":

@@ -6,21 +6,24 @@ wheels that other commits use again, and the repository itself.
 
 import hashlib
 import os
+import shlex
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.archives import special_files
 from sandbox.contract import Limits, Sandbox, TestCommand
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
-from sandbox.recipes import RECIPES, choose
-from sandbox.recipes.layers import Layer
-from sandbox.recipes.place import NOTES
+from sandbox.recipes import RECIPES, language_of, projects_in
+from sandbox.recipes.layers import Layer, together
+from sandbox.recipes.owned import in_folder, project_folder, reporting_as_told, with_install
+from sandbox.recipes.place import NOTES, PROJECT_NOTES
 from sandbox.recipes.python import bare_layer
+from sandbox.recipes.steps import FOUND, Steps, as_text
 from sandbox.recipes.wheels import STEP as WHEELS
 from sandbox.reports import NOT_THERE, USAGE_ERROR
 from sandbox.settings import MIB, SandboxSettings
@@ -58,19 +61,57 @@ def prepare(
     *,
     test_command: Sequence[str] | None,
     settings: SandboxSettings,
+    steps: Steps = FOUND,
 ) -> Environment:
     """Make the image of a checkout, unless it is there, and find how its tests are run.
 
+    `steps` are what the repository's owners set; `test_command` goes before theirs.
+
     Raises:
-        ImageBuildError: no recipe fits, the repository is too large, or a build step failed.
+        ImageBuildError: no recipe fits, the repository is too large, or a build step failed; it
+            carries the recipe that was tried.
         SandboxUnavailableError: the back end does not answer.
     """
-    recipe = choose(checkout)
-    if recipe is None:
-        raise ImageBuildError("recipe", f"no manifest of a known language: {', '.join(RECIPES)}")
+    if test_command:
+        command = shlex.join(word for word in test_command if word != "{tests}")
+        steps = replace(steps, test_command=command, report="", report_files=())
+    try:
+        return _prepared(sandbox, checkout, settings, steps)
+    except ImageBuildError as error:
+        error.tried = tried(checkout, steps)
+        raise
+
+
+def tried(checkout: Path, steps: Steps) -> str:
+    """The recipe for a checkout as text for `.github/evoscale.yml`: what is set, and what is found.
+
+    Where no recipe fits, the folders that one would fit are named as its projects.
+    """
+    try:
+        folder = project_folder(checkout, steps)
+        language = _language(folder, steps)
+    except ImageBuildError:
+        return as_text([replace(steps, path=path) for path in projects_in(checkout)] or [steps])
+    found = RECIPES[language].found(folder)
+    whole = replace(
+        steps,
+        language=language,
+        packages=found.packages if steps.packages is None else steps.packages,
+        test_command=steps.test_command or found.test_command,
+    )
+    return as_text([whole])
+
+
+def _prepared(
+    sandbox: Sandbox, checkout: Path, settings: SandboxSettings, steps: Steps
+) -> Environment:
+    folder = project_folder(checkout, steps)
+    language = _language(folder, steps)
+    recipe = RECIPES[language]
     with _machine_errors(sandbox):
-        dependencies, source = recipe.dependencies(checkout), recipe.source(checkout)
-        below = _toolchain(sandbox, recipe.toolchain(checkout))
+        dependencies = recipe.dependencies(folder, steps.packages)
+        source = with_install(recipe.source(folder, steps.path), steps)
+        below, dependencies = _toolchains(sandbox, (language, steps), folder, dependencies)
         environment = name("env", below or "", dependencies.key)
         notes: list[str] = []
         if not sandbox.has_image(environment):
@@ -78,20 +119,51 @@ def prepare(
         image = name("repo", environment, source.key, tree_hash(checkout))
         built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
-    commands = recipe.commands(checkout, test_command)
-    command = _accepted(sandbox, image, commands, settings.limits(), notes)
+    told = reporting_as_told(steps)
+    commands = [told] if told else recipe.commands(folder, steps.test_argv)
+    command = _accepted(sandbox, image, in_folder(commands, steps), settings.limits(), notes)
     return Environment(
         image, command, "; ".join([f"{command.runner}: {command.reason}", *notes]), built
     )
 
 
-def _toolchain(sandbox: Sandbox, layer: Layer | None) -> str | None:
-    """The image with a language's programs; None where the base image has them."""
-    if layer is None:
-        return None
+def _language(folder: Path, steps: Steps) -> str:
+    """The recipe's name.
+
+    Raises:
+        ImageBuildError: none fits, or the owners name one that is not there.
+    """
+    language = steps.language or language_of(folder)
+    if language is None:
+        inner = projects_in(folder)
+        lie = f"; manifests lie in {', '.join(inner)}: name them under `projects`" if inner else ""
+        reason = f"no manifest of a known language ({', '.join(RECIPES)}){lie}"
+        raise ImageBuildError("recipe", reason)
+    unknown = [each for each in (language, *steps.toolchains) if each not in RECIPES]
+    if unknown:
+        reason = f"there is no recipe for {unknown[0]!r}; there are {', '.join(RECIPES)}"
+        raise ImageBuildError("recipe", reason)
+    return language
+
+
+def _toolchains(
+    sandbox: Sandbox, wanted: tuple[str, Steps], folder: Path, dependencies: Layer
+) -> tuple[str | None, Layer]:
+    """The image with the languages' programs, and the dependencies to lay above it.
+
+    There is no such image where the base image has the programs; others that the owners ask for
+    then go into the image of the dependencies.
+    """
+    language, steps = wanted
+    own = RECIPES[language].toolchain(folder)
+    others = [RECIPES[each].toolchain(folder) for each in steps.toolchains if each != language]
+    layers = [layer for layer in (own, *others) if layer is not None]
+    if own is None:
+        return None, together([*layers, dependencies])
+    layer = together(layers)
     image = name("tools", layer.key)
     _ensure(sandbox, image, None, layer)
-    return image
+    return image, dependencies
 
 
 def _environment(
@@ -200,8 +272,8 @@ def _accepted(
     """The first command that its runner accepts, else the first whose runner is there."""
     there: list[TestCommand] = []
     with sandbox.open(image, limits) as box:
-        noted = box.exec(["cat", NOTES])
-        if noted.exit_code == 0:
+        noted = box.exec(["sh", "-c", f"cat {NOTES} {PROJECT_NOTES} 2>/dev/null"])
+        if noted.output:
             notes.append(noted.output.decode(errors="replace")[:500])
         if len(commands) == 1:
             return commands[0]

@@ -9,6 +9,9 @@ from engine.store import JobState, StoredJob
 
 STAGES = ("queued", "snapshot", "environment", "baseline", "search", "final check", "publish")
 
+LOG = "What the log says"
+RECIPE = "The recipe that was tried; change it in .github/evoscale.yml"
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -133,9 +136,10 @@ def _final(status: Status) -> tuple[str, ...]:
                 f"To search again: `{COMMAND} retry`, with more `iterations=` if you like; an "
                 "example that fails, in the issue's text, helps most.",
             )
-        case Failed(reason=reason):
+        case Failed(reason=reason, log=log, recipe=recipe):
             again = f"When that is done, comment `{COMMAND} retry`."
-            return ("### EvoScale: could not find out", prose(reason), again)
+            told = (fold(LOG, log, ""), fold(RECIPE, recipe, "yaml"))
+            return ("### EvoScale: could not find out", prose(reason), *told, again)
     return ("### EvoScale: ended", prose(status.note) or "The job ended without an outcome.")
 
 

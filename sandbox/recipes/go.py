@@ -11,7 +11,8 @@ from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
 from sandbox.recipes.declared import text_of
-from sandbox.recipes.layers import Layer, reported, script
+from sandbox.recipes.layers import Layer, nothing, reported, script
+from sandbox.recipes.steps import HERE, Steps
 from sandbox.settings import fetch_environment
 
 VERSION = "1"  # raise it when what goes into an image changes
@@ -62,9 +63,17 @@ class GoRecipe:
             )
         )
 
-    def dependencies(self, checkout: Path) -> Layer:
-        """The modules that are not vendored, and the compiled standard library."""
-        wanted = () if (checkout / "vendor").is_dir() else required(text_of(checkout / "go.mod"))
+    def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
+        """The modules that are not vendored, and the compiled standard library.
+
+        Raises:
+            ImageBuildError: a package is no module with a version.
+        """
+        wanted = _modules(checkout) if packages is None else tuple(packages)
+        for entry in wanted:
+            if not REQUIRED.fullmatch(entry):
+                reason = f"{entry!r} is no module with a version; write 'example.org/name v1.2.3'"
+                raise ImageBuildError("packages", reason)
         sums = text_of(checkout / "go.sum")
 
         def lay(target: Path) -> None:
@@ -76,9 +85,9 @@ class GoRecipe:
         build = ("env", f"GOCACHE={CACHE}", "go", "build", "std")
         return Layer("\n".join([VERSION, *wanted, sums if wanted else ""]), lay, warm(build))
 
-    def source(self, checkout: Path) -> Layer:
+    def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository."""
-        del checkout
+        del checkout, path
         return Layer(VERSION, nothing, script("build_repo.py"))
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
@@ -98,10 +107,14 @@ class GoRecipe:
             )
         return (TestCommand("command", tuple(words), reason),)
 
+    def found(self, checkout: Path) -> Steps:
+        """The modules that go.mod requires, and the command."""
+        return Steps(packages=_modules(checkout), test_command="go test ./...")
 
-def nothing(target: Path) -> None:
-    """Lay nothing: what is built is the repository alone."""
-    del target
+
+def _modules(checkout: Path) -> tuple[str, ...]:
+    vendored = (checkout / "vendor").is_dir()
+    return () if vendored else required(text_of(checkout / "go.mod"))
 
 
 def warm(build: Sequence[str]) -> tuple[str, ...]:

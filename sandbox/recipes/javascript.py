@@ -1,20 +1,24 @@
 """JavaScript and TypeScript repositories: npm, yarn or pnpm; vitest, jest, mocha, TAP or node."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine, npm_packages
-from sandbox.recipes.layers import Layer, reported, script
-from sandbox.recipes.npm_manifest import Manifest, json_of, read_manifest
+from sandbox.recipes.layers import Layer, place_in_repository, reported, script
+from sandbox.recipes.npm_manifest import NAME, Manifest, allowed, json_of, read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
-from sandbox.recipes.place import NOTES, REPORT
+from sandbox.recipes.place import PROJECT_NOTES, REPORT
+from sandbox.recipes.steps import HERE, Steps
 
-VERSION = "3"  # raise it when what goes into an image changes
-BIN = "/repo/node_modules/.bin"
+VERSION = "4"  # raise it when what goes into an image changes
+JOINS = frozenset({"&&", ";"})
+BIN = "node_modules/.bin"
 ENVIRONMENT = {"CI": "1", "NO_COLOR": "1", "FORCE_COLOR": "0", "NODE_ENV": "test"}
 BY_FILE: Mapping[str, tuple[str, ...]] = {
     "vitest": ("vitest", "run", "--reporter=json", f"--outputFile={REPORT}", "--maxWorkers=1",
@@ -53,32 +57,37 @@ class JavaScriptRecipe:
             )
         )
 
-    def dependencies(self, checkout: Path) -> Layer:
-        """`node_modules`, as the manifest and a lock file say."""
+    def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
+        """`node_modules`, as the manifest and a lock file say.
+
+        Raises:
+            ImageBuildError: a package is none of a registry.
+        """
         manifest = read_manifest(checkout)
-        key = json.dumps([VERSION, sorted(manifest.wanted.items()), manifest.lock])
+        wanted = manifest.wanted if packages is None else _asked(packages)
+        key = json.dumps([VERSION, sorted(wanted.items()), manifest.lock])
 
         def lay(target: Path) -> None:
             place = target / "opt/project"
-            dropped = npm_packages.download(manifest.wanted, manifest.lock, place)
+            dropped = npm_packages.download(wanted, manifest.lock, place)
             (place / "node_modules").mkdir(exist_ok=True)
             if dropped:
                 note = f"npm does not have {', '.join(dropped)}"
-                notes = target / NOTES.lstrip("/")
-                notes.parent.mkdir(parents=True)
+                notes = target / PROJECT_NOTES.lstrip("/")
                 notes.write_text(note, encoding="utf-8")
 
         return Layer(key, lay, ("true",))
 
-    def source(self, checkout: Path) -> Layer:
+    def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository, with its packages where node looks for them."""
         laid = (checkout / "node_modules").exists()
 
         def lay(target: Path) -> None:
             if not laid:
-                (target / "opt/repo/node_modules").symlink_to("/opt/project/node_modules")
+                link = target / place_in_repository(path) / "node_modules"
+                link.symlink_to("/opt/project/node_modules")
 
-        return Layer(f"{VERSION}\n{laid}", lay, script("build_repo.py"))
+        return Layer(f"{VERSION}\n{laid}\n{path}", lay, script("build_repo.py"))
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
         """What the `test` script comes down to, made to report.
@@ -88,8 +97,7 @@ class JavaScriptRecipe:
         """
         manifest = read_manifest(checkout)
         if wanted:
-            scripts = {**manifest.scripts, "test": shlex.join(w for w in wanted if w != "{tests}")}
-            found = choose_script(_with_scripts(manifest, scripts), checkout)
+            found = choose_script(_as_owner_says(manifest, wanted), checkout)
             reason = "the repository's owner set this command"
             if found is None:
                 return (TestCommand("command", tuple(wanted), reason),)
@@ -103,12 +111,51 @@ class JavaScriptRecipe:
             raise ImageBuildError("test command", f"{reason}; set `test_command` in evoscale.yml")
         return (command(found, found.reason),)
 
+    def found(self, checkout: Path) -> Steps:
+        """The packages that the manifest asks for, and what its test script comes down to."""
+        manifest = read_manifest(checkout)
+        packages = tuple(f"{name}@{wanted}" for name, wanted in sorted(manifest.wanted.items()))
+        script = choose_script(manifest, checkout)
+        return Steps(packages=packages, test_command=_written(script) if script else "")
 
-def _with_scripts(manifest: Manifest, scripts: Mapping[str, str]) -> Manifest:
-    return Manifest(
-        manifest.name, scripts, manifest.wanted, manifest.lock, manifest.pinned_by, manifest.main,
-        manifest.declared,
-    )  # fmt: skip
+
+def _as_owner_says(manifest: Manifest, wanted: Sequence[str]) -> Manifest:
+    """The manifest with this test script, and nothing that would be done before it."""
+    words = (word if word in JOINS else shlex.quote(word) for word in wanted if word != "{tests}")
+    scripts = {name: text for name, text in manifest.scripts.items() if name != "pretest"}
+    return replace(manifest, scripts={**scripts, "test": " ".join(words)}, main="")
+
+
+def _asked(packages: Sequence[str]) -> dict[str, str]:
+    """Names and ranges out of `name@range`.
+
+    Raises:
+        ImageBuildError: one is no package of a registry.
+    """
+    asked: dict[str, str] = {}
+    for text in packages:
+        scope, name, wanted = re.fullmatch(r"(@?)([^@]*)@?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]  # it matches every text
+        if not NAME.fullmatch(scope + name) or not allowed(wanted):
+            reason = f"{text!r} is no package of a registry; write 'name@range', for example 'a@^1'"
+            raise ImageBuildError("packages", reason)
+        asked[scope + name] = wanted or npm_packages.ANY
+    return asked
+
+
+def _written(found: Script) -> str:
+    """A script as one command line that comes down to the same."""
+    own = [f"{key}={value}" for key, value in dict(found.environment).items()]
+    words = [*own, found.program, *found.arguments]
+    if found.runner == "node" and "--test" not in found.arguments and found.program == "node":
+        words = [*own, "node", "--test", *found.arguments]
+    steps = [shlex.join(step) for step in found.builds]
+    return " && ".join([*steps, " ".join(_quoted(word) for word in words)])
+
+
+def _quoted(word: str) -> str:
+    key, equals, value = word.partition("=")
+    plain = equals and key.isidentifier()
+    return f"{key}={shlex.quote(value)}" if plain else shlex.quote(word)
 
 
 def command(found: Script, reason: str) -> TestCommand:

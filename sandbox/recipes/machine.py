@@ -61,7 +61,7 @@ def layer(toolchain: Toolchain) -> Layer:
 
     def lay(target: Path) -> None:
         home = target / HOME
-        (home / "bin").mkdir(parents=True)
+        (home / "bin").mkdir(parents=True, exist_ok=True)
         for place, source in toolchain.trees.items():
             # Links are followed: Debian keeps parts of one program in many places.
             shutil.copytree(source, home / place, ignore=_ignored(toolchain.left_out))

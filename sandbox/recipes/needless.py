@@ -63,13 +63,14 @@ def _named(checkout: Path, modules: set[str]) -> set[str]:
     word = re.compile(rf"\b({'|'.join(map(re.escape, sorted(modules)))})\b")
     said = re.compile(rf"^\s*(?:import|from)\s.*|[\"'](?:{word.pattern})[\"']", re.MULTILINE)
     found: set[str] = set()
-    for path in _sources(checkout):
+    for path in sources_of(checkout):
         for line in said.finditer(text_of(path)):
             found.update(word.findall(line[0]))
     return found
 
 
-def _sources(checkout: Path) -> Iterator[Path]:
+def sources_of(checkout: Path) -> Iterator[Path]:
+    """The first few thousand Python files that may be code or tests."""
     left = SOURCES
     for parent, directories, names in os.walk(checkout):
         directories[:] = sorted(d for d in directories if d not in NOT_CODE)

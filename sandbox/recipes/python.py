@@ -10,10 +10,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from sandbox.contract import TestCommand
+from sandbox.errors import ImageBuildError
 from sandbox.recipes import wheels
-from sandbox.recipes.layers import Layer, program, script
+from sandbox.recipes.declared import text_of
+from sandbox.recipes.layers import Layer, place_in_repository, program, script
 from sandbox.recipes.place import NOTES, REPORT
+from sandbox.recipes.python_locks import Pins
 from sandbox.recipes.python_project import Project, read_project
+from sandbox.recipes.requirement_files import askable
+from sandbox.recipes.steps import HERE, Steps
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +36,10 @@ DROPPED_OPTIONS = TAKES_A_VALUE | frozenset(
      "--sw", "--stepwise", "--no-cov", "--mypy", "--flake8", "--pylint", "--ruff", "--black",
      "--isort", "--no-cov-on-fail"}
 )  # fmt: skip
+MANAGE = "manage.py"
 MANIFESTS = (
     "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "tox.ini", "pytest.ini",
+    MANAGE, "Pipfile", "environment.yml", "noxfile.py",
 )  # fmt: skip
 OTHERS = ("go.mod", "Cargo.toml", "package.json")
 SPHINX = ("docs/conf.py", "doc/conf.py", "docs/source/conf.py", "doc/source/conf.py")
@@ -53,63 +60,121 @@ class PythonRecipe:
     def toolchain(self, checkout: Path) -> None:
         """None: every base image has Python."""
 
-    def dependencies(self, checkout: Path) -> Layer:
-        """A virtual environment of wheels: what the repository declares, and pytest."""
+    def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
+        """A virtual environment of wheels: what the repository declares, and pytest.
+
+        Raises:
+            ImageBuildError: a package is no requirement that an index can be asked for.
+        """
         project = read_project(checkout)
         own = canonicalize_name(project.name)
-        wanted = tuple(
-            dict.fromkeys((*project.requirements, *missing_always(project.requirements)))
-        )
-        if not project.requirements:
+        asked = project.requirements if packages is None else _asked(packages, project.name)
+        if not asked:
             return bare_layer()
+        wanted = tuple(dict.fromkeys((*asked, *missing_always(asked))))
 
         def lay(target: Path) -> None:
             place = target / "opt/env/wheels"
             place.parent.mkdir(parents=True)
-            dropped = wheels.download(wanted, place)
-            if dropped:
-                note = f"no usable wheels for {', '.join(dropped)}"
-                logger.info("%s; going on without", note)
-                (target / NOTES.lstrip("/")).write_text(note, encoding="utf-8")
+            notes = _downloaded(wanted, project.pins, place)
+            if notes:
+                logger.info("%s; going on", "; ".join(notes))
+                (target / NOTES.lstrip("/")).write_text("; ".join(notes), encoding="utf-8")
             for wheel in place.glob("*.whl"):
                 if canonicalize_name(parse_wheel_filename(wheel.name)[0]) == own:
                     wheel.unlink()  # the repository's own published version would hide its files
 
-        return Layer("\n".join([VERSION, own, *wanted]), lay, script("build_env.py"))
+        key = [VERSION, own, *wanted, *project.pins.lines]
+        return Layer("\n".join(key), lay, script("build_env.py"))
 
-    def source(self, checkout: Path) -> Layer:
+    def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository, with the metadata and path entries that an installation would give it."""
         project = read_project(checkout)
 
         def lay(target: Path) -> None:
             for name, text in project.made_up_files.items():
-                (target / "opt/repo" / name).write_text(text, encoding="utf-8")
-            write_metadata(project, target / "opt/project")
+                file = target / place_in_repository(path) / name
+                file.write_text(text, encoding="utf-8")
+            write_metadata(project, target / "opt/project", path)
 
-        return Layer(f"{VERSION}\n{project!r}", lay, script("build_repo.py"))
+        return Layer(f"{VERSION}\n{path}\n{project!r}", lay, script("build_repo.py"))
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
         """Pytest with the repository's options, then without them, then unittest."""
         if wanted:
             return (asked_for(wanted),)
         project = read_project(checkout)
-        kept = kept_options(project.addopts)
-        changed = kept != project.addopts.split()
-        own: tuple[str, ...] = ("-o", f"addopts={shlex.join(kept)}") if changed else ()
-        own += project.left_out
-        if "--doctest-modules" in kept:  # it would import Sphinx's configuration as a module
-            own += tuple(f"--ignore={path}" for path in SPHINX if (checkout / path).is_file())
+        if _is_django(project, checkout):
+            return (django_command(f"{MANAGE} and a requirement of Django"),)
         reason = "the repository configures pytest" if project.uses_pytest else (
             "pytest also runs unittest suites"
         )  # fmt: skip
+        if project.runner:
+            reason = f"{reason}; {project.runner_from} starts {project.runner}"
+        plain = ("-o", "addopts=", *project.left_out, *_files_option(project))
         return (
-            TestCommand("pytest", (*PYTEST, *own, "{tests}"), reason),
+            TestCommand("pytest", (*PYTEST, *_own(project, checkout), "{tests}"), reason),
             TestCommand(
-                "pytest", (*PYTEST, "-o", "addopts=", *project.left_out, "{tests}"),
+                "pytest", (*PYTEST, *plain, "{tests}"),
                 "pytest does not accept the repository's own options here",
             ),
             unittest_command("pytest cannot be had here"),
         )  # fmt: skip
+
+    def found(self, checkout: Path) -> Steps:
+        """The requirements that the repository declares, and the command."""
+        project = read_project(checkout)
+        words = ("pytest", *_own(project, checkout))
+        if _is_django(project, checkout):
+            words = ("python", MANAGE, "test")
+        return Steps(packages=project.requirements, test_command=shlex.join(words))
+
+
+def _own(project: Project, checkout: Path) -> tuple[str, ...]:
+    """The options that pytest needs for this repository, besides those that make it report."""
+    kept = kept_options(project.addopts)
+    changed = kept != project.addopts.split()
+    own: tuple[str, ...] = ("-o", f"addopts={shlex.join(kept)}") if changed else ()
+    own += (*project.left_out, *_files_option(project))
+    if "--doctest-modules" in kept:  # it would import Sphinx's configuration as a module
+        own += tuple(f"--ignore={path}" for path in SPHINX if (checkout / path).is_file())
+    return own
+
+
+def _files_option(project: Project) -> tuple[str, ...]:
+    return ("-o", f"python_files={project.python_files}") if project.python_files else ()
+
+
+def _is_django(project: Project, checkout: Path) -> bool:
+    """Whether `manage.py test` is the way: pytest with its plugin for Django goes first."""
+    names = {canonicalize_name(Requirement(text).name) for text in project.requirements}
+    by_pytest = "pytest-django" in names or project.runner == "pytest"
+    there = bool(text_of(checkout / MANAGE))
+    return there and not by_pytest and ("django" in names or project.runner == "django")
+
+
+def _asked(packages: Sequence[str], own: str) -> tuple[str, ...]:
+    """Requirements as owners wrote them.
+
+    Raises:
+        ImageBuildError: one is none, or asks for an address.
+    """
+    for text in packages:
+        if not askable((text,), own):
+            reason = f"{text!r} is no requirement that an index can be asked for"
+            raise ImageBuildError("packages", f"{reason}; write a name and a range, as 'six>=1'")
+    return askable(packages, own)
+
+
+def _downloaded(wanted: Sequence[str], pins: Pins, place: Path) -> list[str]:
+    """Get the wheels, by the lock file where that is possible; gives what has to be said of it."""
+    if pins.lines and wheels.download_locked(wanted, pins.lines, place):
+        return [f"versions of {pins.file}"]
+    dropped = wheels.download(wanted, place)
+    notes = [f"no usable wheels for {', '.join(dropped)}"] if dropped else []
+    if pins.lines:
+        notes.append(f"the versions of {pins.file} cannot be had here, others were taken")
+    return notes
 
 
 def bare_layer() -> Layer:
@@ -130,6 +195,12 @@ def unittest_command(reason: str) -> TestCommand:
     return TestCommand("unittest", argv, reason)
 
 
+def django_command(reason: str) -> TestCommand:
+    """Run `manage.py test` with unittest's own recorder in the place of its printed results."""
+    argv = ("python", "-c", program("run_unittest.py"), REPORT, f"--django={MANAGE}", "{tests}")
+    return TestCommand("unittest", argv, reason)
+
+
 def asked_for(wanted: Sequence[str]) -> TestCommand:
     """The command somebody set, made to report where it is one we know."""
     words = [word for word in wanted if word != "{tests}"]
@@ -139,6 +210,8 @@ def asked_for(wanted: Sequence[str]) -> TestCommand:
         return TestCommand(
             "pytest", (*words[:after], *PYTEST[1:], *words[after:], "{tests}"), reason
         )
+    if words[:3] == ["python", MANAGE, "test"]:
+        return TestCommand("unittest", django_command("").argv, reason)
     if "unittest" in words[:3]:
         names = [w for w in words[words.index("unittest") + 1 :] if w[0] != "-" and w != "discover"]
         return TestCommand("unittest", (*unittest_command("").argv[:-1], *names, "{tests}"), reason)
@@ -170,7 +243,7 @@ def kept_options(addopts: str) -> list[str]:
     return kept
 
 
-def write_metadata(project: Project, target: Path) -> None:
+def write_metadata(project: Project, target: Path, at: str = HERE) -> None:
     """Lay what `importlib.metadata` and the shell would find of an editable installation."""
     site = target / "site"
     escaped = canonicalize_name(project.name).replace("-", "_")
@@ -181,7 +254,8 @@ def write_metadata(project: Project, target: Path) -> None:
         encoding="utf-8",
     )
     (info / "INSTALLER").write_text("evoscale\n", encoding="utf-8")
-    lines = [f"/repo/{path}".removesuffix("/.") for path in project.paths]
+    below = "/repo" if at == HERE else f"/repo/{at}"
+    lines = [f"{below}/{path}".removesuffix("/.") for path in project.paths]
     (site / "repository.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     text = "".join(
         f"[{group}]\n" + "".join(f"{name} = {where}\n" for name, where in points.items()) + "\n"

@@ -59,3 +59,14 @@ def askable(requirements: Iterable[str], own: str) -> tuple[str, ...]:
             continue
         kept[str(requirement)] = None
     return tuple(sorted(kept))
+
+
+def names_of(requirements: Iterable[str]) -> tuple[str, ...]:
+    """The names of those that can be read."""
+    found = []
+    for text in requirements:
+        try:
+            found.append(Requirement(text.strip()).name)
+        except InvalidRequirement:
+            continue
+    return tuple(found)

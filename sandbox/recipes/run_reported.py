@@ -1,7 +1,8 @@
 """Runs a test command and leaves its report where the host looks for it; sent into boxes as text.
 
 Arguments: an order as JSON, then the ids of the tests to run (none: all). The order's `select` says
-how ids become arguments. What a runner prints, or the files it writes, become the one report.
+how ids become arguments. What a runner prints, or the files it writes (`collect` names them by
+globs), become the one report.
 """
 
 import glob
@@ -35,7 +36,27 @@ def go_arguments(ids: Sequence[str]) -> list[str]:
     return ["-run", f"^({'|'.join(tops)})$", *packages] if tops else ["./..."]
 
 
-SELECT = {"files": files_of, "go": go_arguments}
+def classes_of(ids: Sequence[str]) -> list[str]:
+    """The classes that ids `package.Class > method` begin with."""
+    return list(dict.fromkeys(test.split(" > ")[0] for test in ids))
+
+
+def maven_arguments(ids: Sequence[str]) -> list[str]:
+    """The option by which surefire runs the classes of these ids."""
+    return [f"-Dtest={','.join(classes_of(ids))}"]
+
+
+def gradle_arguments(ids: Sequence[str]) -> list[str]:
+    """The options by which Gradle runs the classes of these ids."""
+    return [word for name in classes_of(ids) for word in ("--tests", name)]
+
+
+SELECT = {
+    "files": files_of,
+    "go": go_arguments,
+    "maven": maven_arguments,
+    "gradle": gradle_arguments,
+}
 
 
 def matches_of(pattern: str) -> list[str]:
@@ -63,6 +84,22 @@ def from_output(kind: str, output: Path) -> bytes:
     return data[start.start() : end + 2] if start and end > start.start() else b""
 
 
+def files_matching(patterns: Sequence[str]) -> list[Path]:
+    """The regular files that globs match, in order; nothing through a link."""
+    names = [name for pattern in patterns for name in matches_of(pattern)]
+    found = [Path(name) for name in dict.fromkeys(names)]
+    return [path for path in found if path.is_file() and not path.is_symlink()]
+
+
+def collected(patterns: Sequence[str]) -> bytes:
+    """The files' XML below one element, or the one file's text where they are none."""
+    texts = [path.read_bytes()[: REPORT_BYTES + 1] for path in files_matching(patterns)]
+    if not texts or not all(text.lstrip().startswith(b"<") for text in texts):
+        return b"\n".join(texts)
+    inner = b"\n".join(re.sub(rb"^\s*<\?xml[^>]*\?>", b"", text) for text in texts)
+    return b"<testsuites>" + inner + b"</testsuites>"
+
+
 def main() -> None:
     """Run the command, keep its report, exit as it did."""
     order = json.loads(sys.argv[1])
@@ -74,8 +111,10 @@ def main() -> None:
     argv = [*order["argv"], *(expanded(chosen) if order.get("expand") else chosen)]
     box_env = dict(os.environ)  # noqa: TID251  # a program of its own: the box's environment
     env = {**box_env, **order.get("env", {})}
-    env["PATH"] = ":".join([*order.get("path", ()), env["PATH"]])
+    env["PATH"] = ":".join([*map(os.path.abspath, order.get("path", ())), env["PATH"]])
     kind = order.get("output", "")
+    for old in files_matching(order.get("collect", ())):
+        old.unlink()  # of an earlier run, or the repository's own
     if kind:
         with output.open("wb") as stream:
             stderr = subprocess.STDOUT if kind == "both" else None
@@ -86,6 +125,8 @@ def main() -> None:
             report.write_bytes(from_output(kind, output))
     else:
         done = subprocess.run(argv, env=env, check=False)
+    if order.get("collect"):
+        report.write_bytes(collected(order["collect"]))
     if report.exists() and not report.stat().st_size:
         report.unlink()
     code = done.returncode

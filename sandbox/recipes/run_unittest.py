@@ -1,9 +1,12 @@
 """Runs unittest suites and writes what became of each test as JUnit XML; sent into boxes as text.
 
-For environments in which pytest cannot be had. Arguments: the report's path, then test ids; without
-ids, discovery from the repository's root and from its test directories.
+For environments in which pytest cannot be had, and for Django's own runner. Arguments: the report's
+path, `--django=manage.py` where that runs the tests, then test ids; without ids, discovery from the
+project's folder and from its test directories.
 """
 
+import contextlib
+import runpy
 import sys
 import time
 import traceback
@@ -12,6 +15,7 @@ import xml.etree.ElementTree as ET  # written here, never read
 from pathlib import Path
 from types import TracebackType
 
+ROOT = "/repo"
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
@@ -80,14 +84,53 @@ def discover() -> unittest.TestSuite:
     return suite
 
 
+def beside() -> list[str]:
+    """Test modules at the repository's root, where the project is a folder of it."""
+    here = Path.cwd() == Path(ROOT)
+    return [] if here else sorted(path.stem for path in Path(ROOT).glob("test_*.py"))
+
+
+class Silent(Recorder):
+    """The recorder as Django's runner makes its result: with a stream and options."""
+
+    made: Recorder | None = None
+
+    def __init__(self, *_given: object, **_named: object) -> None:
+        super().__init__()
+        Silent.made = self
+
+
+def django(manage: str, names: list[str]) -> Recorder:
+    """Run `manage.py test` in this process; an empty record where it came to no tests."""
+    unittest.TextTestRunner.resultclass = Silent  # type: ignore[assignment]  # its result is ours
+    sys.path.insert(0, str(Path(manage).resolve().parent))
+    labels = names or ([".", *beside()] if beside() else [])
+    sys.argv = [manage, "test", "--noinput", *labels]
+    with contextlib.suppress(SystemExit):  # it always ends so; the record tells what became of it
+        runpy.run_path(manage, run_name="__main__")
+    return Silent.made or Recorder()
+
+
+def plain(names: list[str]) -> Recorder:
+    """Run suites of unittest."""
+    loader = unittest.defaultTestLoader
+    suite = loader.loadTestsFromNames(names) if names else discover()
+    if not names:
+        suite.addTests(loader.loadTestsFromNames(beside()))
+    recorder = Recorder()
+    suite.run(recorder)
+    return recorder
+
+
 def main() -> None:
     """Run, report, and exit as pytest would."""
     report, *names = sys.argv[1:]
-    sys.path.insert(0, "/repo")
+    sys.path.insert(0, ROOT)
     begun = time.monotonic()
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names) if names else discover()
-    recorder = Recorder()
-    suite.run(recorder)
+    if names and names[0].startswith("--django="):
+        recorder = django(names[0].partition("=")[2], names[1:])
+    else:
+        recorder = plain(names)
     recorder.suite.set("time", f"{time.monotonic() - begun:.3f}")
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     ET.ElementTree(recorder.suite).write(report, encoding="utf-8")

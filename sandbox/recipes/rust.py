@@ -1,5 +1,10 @@
-"""Rust repositories: `cargo test`, offline, with vendored crates or none."""
+"""Rust repositories: `cargo nextest` or `cargo test`, offline, with vendored crates or none.
 
+nextest runs every test in a process of its own, so that one that aborts takes no other along; it is
+taken where this machine has it. It runs no documentation tests.
+"""
+
+import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +13,18 @@ from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
 from sandbox.recipes.declared import table, text_of, toml_of
-from sandbox.recipes.layers import Layer, reported, script
+from sandbox.recipes.layers import (
+    Layer,
+    no_packages,
+    nothing,
+    place_in_repository,
+    reported,
+    script,
+)
+from sandbox.recipes.steps import HERE, Steps
 from sandbox.toolchain import which
 
-VERSION = "2"  # raise it when what goes into an image changes
+VERSION = "3"  # raise it when what goes into an image changes
 ASK_S = 20.0
 ADVICE = "install Rust and a linker (Debian: 'cargo gcc libc6-dev')"
 GCC_PARTS = ("collect2",)
@@ -22,7 +35,11 @@ LIBC_FILES = (
     "libm.so.6", "libmvec.so.1", "libdl.a", "librt.a", "libpthread.a", "libutil.a", "libdl.so.2",
     "librt.so.1", "libpthread.so.0", "libutil.so.1", "libgcc_s.so.1",
 )  # fmt: skip
-LOCKED = '(cd /opt/repo && cargo generate-lockfile --offline); exec "$@"'
+NEXTEST = "cargo-nextest"
+NEXTEST_CONFIG = "/opt/project/nextest.toml"
+NEXTEST_REPORT = "/tmp/target/nextest/default/junit.xml"  # noqa: S108  # in the box
+REPORTING = '[profile.default.junit]\npath = "junit.xml"\n'
+LOCKED = '(cd "$0" && cargo generate-lockfile --offline); exec "$@"'
 """Cargo would write a missing lock file while the tests run, and so change what they trust."""
 
 COMPILER = "cc/usr/bin/gcc --sysroot=/opt/env/cc -fno-use-linker-plugin"
@@ -61,25 +78,31 @@ class RustRecipe:
             **_libc_files(compiler),
             **_rust_files(root),
         }
+        launchers = {
+            "cargo": "rust/bin/cargo", "rustc": "rust/bin/rustc",
+            "rustdoc": "rust/bin/rustdoc", "cc": COMPILER,
+        }  # fmt: skip
+        nextest = _of_cargo(NEXTEST)
+        if nextest is not None:
+            files[f"rust/bin/{NEXTEST}"] = nextest
+            launchers[NEXTEST] = f"rust/bin/{NEXTEST}"
         return machine.layer(
             machine.Toolchain(
                 "rust",
-                launchers={
-                    "cargo": "rust/bin/cargo", "rustc": "rust/bin/rustc",
-                    "rustdoc": "rust/bin/rustdoc", "cc": COMPILER,
-                },
+                launchers=launchers,
                 files={place: path.resolve() for place, path in files.items() if path.exists()},
                 settings=SETTINGS,
                 proof=("/opt/env/bin/cargo", "--version"),
             )
-        )  # fmt: skip
+        )
 
-    def dependencies(self, checkout: Path) -> Layer:
+    def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
         """Nothing: crates come from the repository's own `vendor` folder.
 
         Raises:
             ImageBuildError: it needs crates and has none vendored.
         """
+        no_packages("rust", packages)
         vendored = (checkout / "vendor").is_dir() and (checkout / ".cargo").is_dir()
         wanted = sorted(required(checkout))
         if wanted and not vendored:
@@ -90,23 +113,42 @@ class RustRecipe:
             )
         return Layer(VERSION, _place, ("true",))
 
-    def source(self, checkout: Path) -> Layer:
+    def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository."""
         del checkout
-        return Layer(VERSION, _nothing, ("sh", "-c", LOCKED, "sh", *script("build_repo.py")))
+        folder = f"/{place_in_repository(path)}"
+        locked = ("sh", "-c", LOCKED, folder, *script("build_repo.py"))
+        return Layer(f"{VERSION} {path}", nothing, locked)
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
-        """`cargo test` of the whole workspace."""
-        del checkout
+        """`cargo nextest` where it is there, else `cargo test`, of the whole workspace."""
         words = [word for word in wanted or () if word != "{tests}"]
         reason = "the repository's owner set this command" if words else "Cargo.toml names a crate"
-        if words[:2] not in ([], ["cargo", "test"]):
+        words = words or shlex.split(self.found(checkout).test_command)
+        if words[:3] == ["cargo", "nextest", "run"]:
+            return (_nextest(words[3:], reason),)
+        if words[:2] != ["cargo", "test"]:
             return (TestCommand("command", tuple(words), reason),)
-        own = words[2:] or ["--workspace", "--no-fail-fast"]
         order: dict[str, object] = {
-            "argv": ["cargo", "test", "--offline", *own], "select": "none", "output": "both",
+            "argv": ["cargo", "test", "--offline", *words[2:]], "select": "none", "output": "both",
         }  # fmt: skip
         return (reported("cargo", order, reason),)
+
+    def found(self, checkout: Path) -> Steps:
+        """The command, for the whole workspace."""
+        del checkout
+        runner = "nextest run" if _of_cargo(NEXTEST) else "test"
+        return Steps(test_command=f"cargo {runner} --workspace --no-fail-fast")
+
+
+def _nextest(own: Sequence[str], reason: str) -> TestCommand:
+    """Nextest with a configuration below the repository's own that has it write JUnit XML."""
+    argv = ["cargo", "nextest", "run", "--offline", "--tool-config-file"]
+    order: dict[str, object] = {
+        "argv": [*argv, f"evoscale:{NEXTEST_CONFIG}", *own], "select": "none",
+        "collect": [NEXTEST_REPORT],
+    }  # fmt: skip
+    return reported("nextest", order, reason)
 
 
 def required(checkout: Path) -> set[str]:
@@ -124,11 +166,16 @@ def required(checkout: Path) -> set[str]:
 
 
 def _rustc() -> Path:
-    home = Path.home() / ".cargo" / "bin" / "rustc"
-    found = which("rustc") or (home if home.exists() else None)
+    found = _of_cargo("rustc")
     if found is None:
         raise ImageBuildError(machine.STEP, f"this machine has no 'rustc'; {ADVICE}")
     return found
+
+
+def _of_cargo(name: str) -> Path | None:
+    """A program of this machine, or one that rustup or cargo installed for this user."""
+    home = Path.home() / ".cargo" / "bin" / name
+    return which(name) or (home if home.exists() else None)
 
 
 def _said(argv: Sequence[str]) -> str:
@@ -169,8 +216,6 @@ def _libc_files(compiler: Path) -> dict[str, Path]:
 
 
 def _place(target: Path) -> None:
-    (target / "opt/project").mkdir(parents=True)
-
-
-def _nothing(target: Path) -> None:
-    del target
+    config = target / NEXTEST_CONFIG.lstrip("/")
+    config.parent.mkdir(parents=True)
+    config.write_text(REPORTING, encoding="utf-8")

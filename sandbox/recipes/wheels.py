@@ -5,6 +5,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,15 @@ def download(requirements: Sequence[str], target: Path) -> tuple[str, ...]:
     return tuple(r for r in requirements if r not in kept)
 
 
+def download_locked(requirements: Sequence[str], pins: Sequence[str], target: Path) -> bool:
+    """The same with the versions of a lock file; false where those cannot be had here together."""
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "pins.txt")
+        constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        deadline = time.monotonic() + DOWNLOAD_S
+        return _pip(requirements, target, deadline, constraints=constraints)
+
+
 def _fitting(requirements: Sequence[str], target: Path, deadline: float) -> list[str]:
     """The first of these, and of the others those that fit what came before."""
     kept: list[str] = []
@@ -53,7 +63,12 @@ def _fitting(requirements: Sequence[str], target: Path, deadline: float) -> list
 
 
 def _pip(
-    requirements: Sequence[str], target: Path, deadline: float, *, alone: bool = False
+    requirements: Sequence[str],
+    target: Path,
+    deadline: float,
+    *,
+    alone: bool = False,
+    constraints: Path | None = None,
 ) -> bool:
     """One download into an empty directory; its content replaces the target's when it worked."""
     if not requirements:
@@ -67,7 +82,8 @@ def _pip(
     argv = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
         "--no-input", "--only-binary=:all:", "--retries=1", "--timeout=10", "--dest", str(fresh),
-        *(["--no-deps"] if alone else []), "--", *requirements,
+        *(["--no-deps"] if alone else []),
+        *([f"--constraint={constraints}"] if constraints else []), "--", *requirements,
     ]  # fmt: skip
     try:
         # In a directory with nothing in it, so that no name can be taken for a file.

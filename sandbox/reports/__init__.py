@@ -37,6 +37,10 @@ READERS: Mapping[str, Callable[[bytes, Ledger], None]] = {
     "tap": text_reports.read_tap,
     "go": json_reports.read_go,
     "cargo": text_reports.read_cargo,
+    "nextest": junit.read_tree,
+    "maven": junit.read_tree,
+    "gradle": junit.read_tree,
+    "junit": junit.read_tree,
 }
 """By the runner's name in a test command; pytest and unittest have exit codes of their own."""
 
