@@ -6,8 +6,21 @@ It prints `ok`, or why the patch does not apply, and changes nothing before all 
 
 import json
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+HELD_BACK = "held back: "
+"""Before a reason that is no failure to apply: the patch may not be run at all."""
+TESTS_OF_RUST = re.compile(
+    rb"#!?\s*\[\s*(?:cfg(?:_attr)?\s*\((?!\s*not\s*\(\s*test\s*\)\s*\))[^\]]*?\btest\b"
+    rb"|(?:\w+\s*::\s*)*(?:test|rstest|test_case)\b)[^\]]*\]|\bmod\s+tests?\b"
+)
+RUST_TOKEN = re.compile(
+    rb"//[^\n]*|/\*.*?\*/|\br(#*)\".*?\"\1|\"(?:\\.|[^\"\\])*\"|'(?:\\.[^']*|[^'\\])'|[{};]", re.S
+)
+"""What may hold a brace that is none, and the braces themselves."""
 
 
 def encoded(text: str) -> bytes:
@@ -25,6 +38,43 @@ def find(lines: list[bytes], wanted: list[bytes], expected: int) -> int:
     return -1
 
 
+def rust_tests(content: bytes) -> Iterator[range]:
+    """The lines of a Rust file that are tests: the item behind each attribute of a test."""
+    for found in TESTS_OF_RUST.finditer(content):
+        whole = found[0].replace(b" ", b"").startswith(b"#![")
+        last = len(content) if whole else end_of_item(content, found.end())
+        yield range(content.count(b"\n", 0, found.start()), content.count(b"\n", 0, last) + 1)
+
+
+def end_of_item(content: bytes, start: int) -> int:
+    """Where the item after `start` ends: its closing brace or semicolon, else the file's end."""
+    depth = 0
+    for token in RUST_TOKEN.finditer(content, start):
+        depth += {b"{": 1, b"}": -1}.get(token[0], 0)
+        if depth <= 0 and token[0] in (b"}", b";"):
+            return token.end()
+    return len(content)
+
+
+def refuse_rust_tests(
+    path: str, old: bytes, at: int, before: list[bytes], after: list[bytes]
+) -> None:
+    """Tests within product code judge it, so a patch must not change them."""
+    head = same(before, after)
+    tail = same(before[head:][::-1], after[head:][::-1])
+    first, last = at + head, at + len(before) - tail
+    for lines in rust_tests(old):
+        inserted = first == last and lines.start < first < lines.stop
+        if inserted or (first < lines.stop and last > lines.start):
+            raise ValueError(f"{HELD_BACK}{path!r} has tests of its own, which the change reaches")
+
+
+def same(one: list[bytes], other: list[bytes]) -> int:
+    """How many lines two lists begin with alike."""
+    pairs = enumerate(zip(one, other))  # noqa: B905  # the shorter one ends it
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def patched(path: str, old: bytes, hunks: list[dict[str, object]]) -> bytes:
     """A file's content with its hunks applied; no fuzz, but lines may have moved."""
     lines = split(old)
@@ -38,7 +88,10 @@ def patched(path: str, old: bytes, hunks: list[dict[str, object]]) -> bytes:
         if at < 0:
             raise ValueError(f"{path}: hunk {number} does not match")
         at += taken
-        result += lines[taken:at] + [encoded(str(line)) for line in as_list(hunk["new"])]
+        after = [encoded(str(line)) for line in as_list(hunk["new"])]
+        if path.endswith(".rs"):
+            refuse_rust_tests(path, old, at, before, after)
+        result += lines[taken:at] + after
         shift, taken = at - expected + shift, at + len(before)
     return b"".join(result + lines[taken:])
 

@@ -22,6 +22,7 @@ from sandbox.contract import (
     TestSpec,
     TestStatus,
 )
+from sandbox.lay import HELD_BACK
 from sandbox.planted import text_of
 from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.protected import NAMES, TEST_NAMES, TEST_PLACES
@@ -81,7 +82,7 @@ def _run(
     with sandbox.open(spec.image, limits) as box:
         obstacle = lay(box, changes, spec.files)
         if obstacle is not None:
-            return TestReport(applied=False, timed_out=False, ran=False, log_tail=obstacle)
+            return _not_laid(obstacle)
         argv = command_line(spec.command, tests)
         if canaries is not None:
             for path, text in canaries.files.items():
@@ -92,6 +93,13 @@ def _run(
         ignored = [*(canaries.files if canaries else ()), *_paths(changes)]
         changed = broken_seals(box, spec.files, ignored) if outcomes.ran else ()
     return _report(result, outcomes, changed, spec.churn)
+
+
+def _not_laid(obstacle: str) -> TestReport:
+    """A patch that does not apply, or one whose place in its file forbids it."""
+    held_back = obstacle.startswith(HELD_BACK)
+    refused = obstacle.removeprefix(HELD_BACK) if held_back else None
+    return TestReport(applied=False, timed_out=False, ran=False, log_tail=obstacle, refused=refused)
 
 
 def _paths(changes: Sequence[FileChange]) -> list[str]:
