@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.errors import BotError
 from engine.snapshot import extract_member
+from sandbox.settings import fetch_environment
 
 CASES = Path(__file__).parent / "cases.toml"
 SMALL = Path(__file__).parent / "small"
@@ -117,7 +118,10 @@ def fetch(name: str, version: str, sha256: str, into: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     asked = [sys.executable, "-c", _FETCH, name, version, str(folder)]
     try:
-        result = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=FETCH_S)
+        result = subprocess.run(
+            asked, capture_output=True, text=True, check=False, timeout=FETCH_S,
+            env=fetch_environment("PIP_"),
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise CaseUnavailableError(f"{name} {version} did not arrive in {FETCH_S:.0f} s") from error
     if result.returncode:
