@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from rich.table import Table
 from bot.cli import inbound, measuring, sandbox, training
 from bot.cli.files import NO_ROOM, check_writable, write_whole
 from engine import logs
+
+if TYPE_CHECKING:
+    from engine.solve import Solution
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -175,7 +178,7 @@ def solve(
     if as_json:
         sys.stdout.write(result.model_dump_json() + "\n")
     else:
-        _show_solution(result.status, result.reason, result.patch)
+        _show_solution(result)
     if out_file is not None and result.patch:
         write_whole(out_file, result.patch)
     raise typer.Exit(0 if result.patch else EXIT_NO_PATCH)
@@ -195,12 +198,18 @@ def _model_choice(model: str) -> dict[str, str]:
     return {"model": model}
 
 
-def _show_solution(status: str, reason: str, patch: str) -> None:
-    out.print(f"[bold]{status}[/]")
-    if reason:
-        out.print(reason, highlight=False, markup=False)
-    if patch:
-        out.print(Syntax(patch, "diff", theme="ansi_dark", background_color="default"))
+def _show_solution(result: "Solution") -> None:
+    out.print(f"[bold]{result.status}[/]")
+    told = (
+        ("", result.reason),
+        ("\nWhat the log says:\n", result.log),
+        ("\nThe recipe that was tried; change it in .github/evoscale.yml:\n", result.recipe),
+    )
+    for head, text in told:
+        if text:
+            out.print(f"{head}{text.rstrip()}", highlight=False, markup=False, soft_wrap=True)
+    if result.patch:
+        out.print(Syntax(result.patch, "diff", theme="ansi_dark", background_color="default"))
 
 
 @app.command()
