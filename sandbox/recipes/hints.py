@@ -16,9 +16,8 @@ UNREADABLE = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 RUNNERS = re.compile(r"\b(pytest|py\.test|manage\.py\s+test|django-admin\s+test|unittest|trial)\b")
 KINDS = {"pytest": "pytest", "py.test": "pytest", "unittest": "unittest", "trial": "unittest"}
 TESTS = re.compile(r"(?:^|[-_])(?:unit)?tests?(?:$|[-_])|^(?:unit|py\d*|pytest|ci)$", re.IGNORECASE)
-NO_REQUIREMENT = re.compile(
-    r"[{}$]|^\s*[-.]|^[\w,!-]+:\s"
-)  # substitution, option, path, tox factor
+NO_REQUIREMENT = re.compile(r"[{}$/]|^\s*[-.]|^[\w,!-]+:\s|\.(?:txt|in|toml|cfg|whl)\s*$")
+"""Substitutions, options, paths, factors of tox."""
 
 
 @dataclass(frozen=True, slots=True)
