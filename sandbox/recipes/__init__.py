@@ -44,7 +44,8 @@ def projects_in(checkout: Path) -> list[str]:
     for depth in ("*", "*/*"):
         for folder in sorted(checkout.glob(depth))[:MOST_FOLDERS]:
             path = folder.relative_to(checkout).as_posix()
-            plain = folder.is_dir() and not folder.is_symlink() and not path.startswith(".")
+            direct = folder.is_dir() and folder.resolve() == checkout.resolve() / path
+            plain = direct and not path.startswith(".")
             if plain and any((folder / name).is_file() for name in MANIFESTS):
                 found.append(path)
     return found[:MOST_PROJECTS]

@@ -75,7 +75,7 @@ class PythonRecipe:
 
         def lay(target: Path) -> None:
             place = target / "opt/env/wheels"
-            place.parent.mkdir(parents=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             notes = _downloaded(wanted, project.pins, place)
             if notes:
                 logger.info("%s; going on", "; ".join(notes))
@@ -182,7 +182,7 @@ def bare_layer() -> Layer:
 
     def lay(target: Path) -> None:
         place = target / "opt/env"
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         if not wheels.lay_own_pytest(place / "laid"):
             wheels.download(ALWAYS, place / "wheels")
 
