@@ -40,14 +40,41 @@ def text(description: str | None) -> str:
     return (description or "").replace("|", "\\|")
 
 
+EXAMPLE = """\
+What is not set, the recipe finds. An environment that cannot be built is answered with the recipe that was tried, in the words
+of this file: paste it, and change the step that is wrong. Install commands and tests are argvs, no shell reads them (write
+`sh -c '...'` for one), and neither has a network. A repository cannot name the image that boxes start from: that is the
+operator's choice. For a repository of several projects:
+
+```yaml
+minutes: 30
+projects:
+  services/api:
+    language: python
+    packages: ["django>=5,<6", "pytest-django"]
+    toolchains: [javascript]
+    install: ["python manage.py collectstatic --noinput"]
+    test_command: pytest -m "not slow"
+  tools/checker:
+    language: python
+    test_command: make check
+    report: junit
+    report_files: ["out/*.xml"]
+```
+
+One search works on one project: the one of which the issue names most files, then the one whose folder it names most often, else
+the first.
+"""
+
+
 def repository_section() -> str:
     rows = ["| key | what it does |", "|---|---|"]
     rows += [f"| `{name}` | {text(f.description)} |" for name, f in RepoConfig.model_fields.items()]
     head = (
-        f"\n## A repository's own file, `{PATH}`\n\nRead from the snapshot, never above what the job was "
-        "given. All keys are optional.\n\n"
+        f"\n## A repository's own file, `{PATH}`\n\nRead from the default branch, never above what the job was "
+        "given. All keys are optional; an unknown one is refused by name.\n\n"
     )
-    return head + "\n".join(rows) + "\n"
+    return head + "\n".join(rows) + "\n\n" + EXAMPLE
 
 
 def render() -> str:
