@@ -140,8 +140,8 @@ class RepoConfig(ProjectConfig):
     def steps_for(self, text: str) -> Steps:
         """The steps of the project that a text is about, or of the whole repository.
 
-        It is the one whose folder the text names most often, by its path or by its last part; of
-        several the first.
+        It is the one of which the text names most files, then the one whose folder it names most
+        often; of several the first.
         """
         if not self.projects:
             return self.steps()
@@ -150,10 +150,10 @@ class RepoConfig(ProjectConfig):
 
 
 def _mentions(path: str, text: str) -> tuple[int, int]:
-    """How often a text names a folder: by its path, then by its last part."""
+    """How often a text names a file below a folder, and how often the folder by its last part."""
     last = posixpath.basename(path)
-    by_path = len(re.findall(rf"(?<![\w/-]){re.escape(path)}(?![\w-])", text))
-    return by_path, len(re.findall(rf"(?<![\w-]){re.escape(last)}(?![\w-])", text, re.IGNORECASE))
+    files = len(re.findall(rf"(?<![\w/-]){re.escape(path)}/\w", text))
+    return files, len(re.findall(rf"(?<![\w-]){re.escape(last)}(?![\w-])", text, re.IGNORECASE))
 
 
 def read(checkout: Path) -> RepoConfig:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from engine.contract import Budget
 from engine.errors import BadInputError
-from engine.repo_config import RepoConfig, capped, read
+from engine.repo_config import RepoConfig, capped, parse, read
+from sandbox.recipes.steps import Steps
 
 
 def written(folder, text):
@@ -21,7 +22,7 @@ def test_a_repository_without_the_file_has_the_defaults(tmp_path):
 
 def test_the_test_command_becomes_argv(tmp_path):
     config = read(written(tmp_path, "test_command: pytest -q 'tests/a b'\n"))
-    assert config.test_argv == ("pytest", "-q", "tests/a b")
+    assert config.steps().test_argv == ("pytest", "-q", "tests/a b")
 
 
 @pytest.mark.parametrize(
@@ -30,17 +31,63 @@ def test_the_test_command_becomes_argv(tmp_path):
         ("tests: pytest", "tests"),
         ("iterations: many", "iterations"),
         ("iterations: 99", "iterations"),
-        ('test_command: "pytest \'a"', "cannot be read"),
+        ('test_command: "pytest \'a"', "No closing quotation"),
         ("[1, 2", "cannot be read"),
         ("a: !!python/object/apply:os.system ['true']", "cannot be read"),
         ("x" * 20_000, "larger than"),
         ("- a\n- b\n", "evoscale.yml"),
+        ("tests: pytest", "the keys are language, toolchains, packages, install, test_command"),
+        ("language: cobol", "language"),
+        ("packages: six", "packages"),
+        ("install: ['a \"b']", "install"),
+        ("install: ['']", "install.0"),
+        ("test_command: ''", "test_command"),
+        ("report: html", "report"),
+        ("report_files: [../x.xml]", "leaves the project's folder"),
+        ("report_files: [/etc/x.xml]", "leaves the project's folder"),
+        ("projects: {../x: {}}", "no folder below"),
+        ("projects: {/x: {}}", "no folder below"),
+        ("projects: {a/../b: {}}", "no folder below"),
+        ("projects: {.git: {}}", "no folder below"),
+        ("projects: {a: {iterations: 3}}", "projects.a.iterations"),
+        ("projects: {a: {projects: {}}}", "projects.a.projects"),
+        ("packages: [" + "a, " * 501 + "a]", "packages"),
     ],
 )
 def test_a_file_that_is_none_is_refused_with_the_key_that_is_wrong(tmp_path, text, said):
     with pytest.raises(BadInputError, match=r"evoscale\.yml") as refused:
         read(written(tmp_path, text))
     assert said in str(refused.value)
+
+
+PROJECTS = """
+projects:
+  services/api:
+    language: python
+    packages: [six>=1]
+  web:
+    test_command: npm test
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("services/api/x.py fails; the web is fine, web", "services/api"),
+        ("The Web page is empty", "web"),
+        ("something else, webs", "services/api"),
+    ],
+)
+def test_of_several_projects_the_one_that_the_issue_names_is_taken(text, path):
+    steps = parse(PROJECTS).steps_for(text)
+    assert steps.path == path
+
+
+def test_what_is_set_becomes_the_steps_of_the_environment():
+    steps = parse(PROJECTS).steps_for("")
+    assert (steps.path, steps.language, steps.packages) == ("services/api", "python", ("six>=1",))
+    assert parse("packages: []").steps().packages == ()
+    assert parse("").steps() == Steps()
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path):
