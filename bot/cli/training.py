@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bot.cli import training_libraries
+
 app = typer.Typer(no_args_is_help=True, help="Train the model that ships, from pinned wheels.")
 out = Console()
+app.add_typer(training_libraries.app, name="large")
 
 BUILD = Path("build")
 Corpus = Annotated[Path, typer.Option("--corpus", help="The corpus, one function a line.")]
