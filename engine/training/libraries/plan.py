@@ -6,7 +6,7 @@ leaves out (fragmentation, the framework's own buffers) is what `RESERVE` is for
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import BadInputError
 from engine.training.libraries.config import Architecture, LargeConfig
@@ -79,7 +79,8 @@ def full_state(count: int) -> State:
     """Mixed-precision training of all weights with Adam.
 
     Source: ZeRO, arXiv 1910.02054, section 3.1: 2 bytes of weights, 2 of gradients and K = 12 of
-    optimizer state (float32 copy, momentum, variance) a parameter.
+    optimizer state (float32 copy, momentum, variance) a parameter. Float32 weights under autocast,
+    4 + 4 + 8, come to the same sum.
     """
     return State(BF16 * count, BF16 * count, 12 * count)
 
@@ -206,7 +207,10 @@ def _rl(config: LargeConfig, stage: str, state: State) -> Need:
     cache = kv_cache(shape, own * model.context_tokens)  # a rank's own share of its group's cache
     generating = BF16 * parameters(shape).total // share + min(cache, _granted(config, share))
     note = f"vLLM colocated over {share} card{'s' if share > 1 else ''}"
-    return _need(config, stage, state, max(training, generating), note)
+    need = _need(config, stage, state, max(training, generating), note)
+    if need.cards is None or need.cards >= share:
+        return need
+    return replace(need, cards=share, per_card=math.ceil(state.total / share) + need.card)
 
 
 def _granted(config: LargeConfig, share: int) -> int:

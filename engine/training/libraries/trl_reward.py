@@ -116,19 +116,19 @@ def _train(run: StageRun, resumed: str | None) -> Path:
     tokenizer = load_tokenizer(config.model.name)
     tokenizer.padding_side = "right"
     rows = judged_rows(config, tokenizer)
+    arguments = TrainingArguments(  # before the model: it tells the loading how weights are sharded
+        **training_arguments(run),
+        per_device_eval_batch_size=config.reward.batch,
+        eval_strategy="steps" if rows.held_out else "no",
+        eval_steps=config.run.save_every,
+    )
     model = load_model(config.model.name, config, classifier=True)
     model.config.pad_token_id = tokenizer.pad_token_id  # its score stands at the last other token
     adapters = lora(config, "SEQ_CLS")
-    arguments: dict[str, Any] = training_arguments(run)
     held_out = Dataset.from_list(rows.held_out) if rows.held_out else None
     trainer = Trainer(
         model=get_peft_model(model, adapters) if adapters else model,
-        args=TrainingArguments(
-            **arguments,
-            per_device_eval_batch_size=config.reward.batch,
-            eval_strategy="steps" if held_out else "no",
-            eval_steps=config.run.save_every,
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows.train),
         eval_dataset=held_out,
         data_collator=DataCollatorWithPadding(tokenizer),

@@ -57,13 +57,14 @@ def _train(run: StageRun, resumed: str | None) -> Path:
     tokenizer = load_tokenizer(config.policy)
     conditioner = Conditioner(config, tokenizer, make_scorer(config))
     _fill(conditioner, config, resumed)
+    arguments = _arguments(run)  # before the model: it tells the loading how weights are sharded
     with warnings.catch_warnings():
         # The pinned version is the answer to "this API may change".
         warnings.filterwarnings("ignore", message=".*rollout_func.*experimental")
         trainer = _trainer_class(conditioner, config)(
             model=load_model(config.policy, config),
             reward_funcs=_computed,
-            args=_arguments(run),
+            args=arguments,
             train_dataset=Dataset.from_dict({"prompt": list(conditioner.tasks.ids)}),
             processing_class=tokenizer,
             callbacks=[watching(run), _keeping(conditioner)],

@@ -126,14 +126,14 @@ def _train(run: StageRun, resumed: str | None, *, mutation: bool) -> Path:
     config = run.config
     tokenizer = load_tokenizer(config.model.name)
     rows = supervised_rows(config, tokenizer, mutation=mutation)
-    arguments: dict[str, Any] = training_arguments(run)
+    arguments = SFTConfig(  # before the model: it tells the loading how weights are sharded
+        **training_arguments(run),
+        max_length=None,  # rows that are too long were left out above
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
     trainer = SFTTrainer(
         model=load_model(config.model.name, config),
-        args=SFTConfig(
-            **arguments,
-            max_length=None,  # rows that are too long were left out above
-            dataset_kwargs={"skip_prepare_dataset": True},
-        ),
+        args=arguments,
         train_dataset=Dataset.from_list(rows.rows),
         processing_class=tokenizer,
         callbacks=[watching(run)],
