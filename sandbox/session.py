@@ -28,6 +28,7 @@ OPEN_FILES = 4096
 FILE_BYTES = 2 * 1024**3
 BUILD_MEMORY_BYTES = 4 * 1024**3
 BUILD_PIDS = 512
+GVISOR_PIDS = 160  # threads of gVisor's own kernel; over all of them together the box ends
 BUILD_RESERVE_BYTES = 1024**3  # a build ends when the disk has no more than this left
 RESERVE_REACHED = b"less disk space is left than is kept in reserve"  # the warden's words
 WRITABLE = (REPO, "/tmp")  # noqa: S108  # inside the box

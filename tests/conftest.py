@@ -28,6 +28,9 @@ class BlockedError(Exception):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--payloads", default="", help="a folder of captured webhook payloads")
+    parser.addoption(
+        "--runsc", action="store_true", help="all sandbox tests on Docker's runsc too, slowly"
+    )
     parser.addoption("--vllm-python", default="", help="an interpreter that has vLLM installed")
 
 

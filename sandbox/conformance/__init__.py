@@ -30,6 +30,7 @@ from sandbox.conformance.attacks import (
     REMOVE,
     SPECIAL,
     SPIN,
+    THREAD,
     WARDEN,
     WRITES,
 )
@@ -255,6 +256,7 @@ PROBES: Mapping[str, Probe] = {
     "memory is limited": memory_is_limited,
     "processes are limited": processes_are_limited,
     "a box outlives a fork bomb": box_outlives_processes,
+    "threads can be started": partial(expect, "thread", THREAD),
     "orphans do not pile up": partial(expect, "made all", ORPHANS),
     "processors are limited": processors_are_limited,
     "space is limited": space_is_limited,

@@ -108,6 +108,12 @@ for _ in range(200):
     made += 1
 print("made", made, flush=True)
 """
+THREAD = """
+import threading
+thread = threading.Thread(target=print, args=("thread",))
+thread.start()
+thread.join()
+"""
 ORPHANS = """
 import os
 for _ in range(150):

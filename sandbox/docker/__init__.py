@@ -26,6 +26,7 @@ from sandbox.session import (
     BUILD_PIDS,
     BUILD_RESERVE_BYTES,
     FILE_BYTES,
+    GVISOR_PIDS,
     OPEN_FILES,
     Session,
     must_have_built,
@@ -179,14 +180,16 @@ class DockerSandbox:
     def _host_config(self, limits: Limits, *, writable: bool) -> dict[str, object]:
         """All of the hardening; `writable` is for builds, whose result is the written layer."""
         ulimit = docker.types.Ulimit
+        gvisor = self._settings.runtime == "runsc"
+        profile = docker_profile(gvisor=gvisor)
         with self._engine.asked() as client:
             config: dict[str, object] = client.create_host_config(
                 network_mode="none",
                 cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true", f"seccomp={docker_profile()}"],
+                security_opt=["no-new-privileges:true", f"seccomp={profile}"],
                 mem_limit=limits.memory_bytes,
                 memswap_limit=limits.memory_bytes,
-                pids_limit=limits.pids,
+                pids_limit=limits.pids + (GVISOR_PIDS if gvisor else 0),
                 nano_cpus=int(limits.cpus * 1e9),
                 read_only=not writable,
                 tmpfs=self._tmpfs(limits),

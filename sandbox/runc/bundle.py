@@ -9,7 +9,14 @@ from sandbox.cgroups import PERIOD_US
 from sandbox.contract import Limits
 from sandbox.directories import HOST_UID
 from sandbox.seccomp import docker_profile
-from sandbox.session import BOX_UID, FILE_BYTES, OPEN_FILES, Spaces, warden_argv
+from sandbox.session import (
+    BOX_UID,
+    FILE_BYTES,
+    GVISOR_PIDS,
+    OPEN_FILES,
+    Spaces,
+    warden_argv,
+)
 
 HOST_ROOT = 2_000_000_000
 """Whom user 0 of a box is on the machine: the runtime sets it up as that; nothing runs as it."""
@@ -22,8 +29,6 @@ READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 SAFE = ("nosuid", "nodev")
 REPO_TREE = "opt/repo"
 SHM_FILES = 50_000
-GVISOR_PIDS = 160
-"""Threads that gVisor's kernel is given for itself; over all of them the whole box ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def configuration(plan: Plan, name: str, bundle: Path) -> str:
         "namespaces": [{"type": kind} for kind in _namespaces(plan)],
         "resources": _resources(plan),
         "cgroupsPath": f"/{name}",
-        "seccomp": json.loads(docker_profile()),
+        "seccomp": json.loads(docker_profile(gvisor=plan.gvisor)),
         "maskedPaths": list(MASKED),
         "readonlyPaths": list(READ_ONLY),
         **({} if plan.gvisor else _mappings()),

@@ -12,6 +12,8 @@ from sandbox.errors import SandboxUnavailableError
 from sandbox.settings import MIB, SandboxSettings, default_cache_dir
 
 KINDS = (pytest.param("docker", marks=pytest.mark.docker), "runc", "bubblewrap")
+RUNSC = pytest.param("docker-runsc", marks=pytest.mark.docker)
+"""Docker with gVisor, where the engine has it: the conformance checks always, the rest on demand."""
 LIMITS = Limits(wall_clock_s=60.0, memory_bytes=512 * MIB, output_bytes=256 * 1024)
 
 CALC = {
@@ -44,13 +46,23 @@ def settings(**changes: object) -> SandboxSettings:
 
 def opened(kind: str) -> Sandbox:
     """A sandbox of this kind, or a skip that says why not."""
+    back_end, _, runtime = kind.partition("-")
     try:
-        return BACKENDS[kind](settings())
+        return BACKENDS[back_end](settings(runtime=runtime or "runc"))
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session", params=KINDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that wants a sandbox gets each."""
+    if "sandbox" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--runsc")
+        always = metafunc.module.__name__.endswith("test_conformance")
+        kinds = (*KINDS, RUNSC) if asked or always else KINDS
+        metafunc.parametrize("sandbox", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """Each of the sandboxes that work here."""
     return opened(request.param)

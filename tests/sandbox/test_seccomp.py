@@ -98,3 +98,14 @@ def test_docker_lets_nothing_through_that_is_not_named() -> None:
         rule["args"][0]["value"] for rule in profile["syscalls"] if "socket" in rule["names"]
     }
     assert families == {1, 2, 10, 16}
+
+
+def test_gvisor_is_let_have_the_call_whose_refusal_it_misreports() -> None:
+    def actions(profile: str) -> dict[str, object]:
+        rules = json.loads(profile)["syscalls"]
+        return {name: rule["action"] for rule in rules for name in rule["names"]}
+
+    usual, gvisor = actions(docker_profile()), actions(docker_profile(gvisor=True))
+    changed = {name for name in usual if usual[name] != gvisor[name]}
+    assert changed == {"clone3"}
+    assert gvisor["clone3"] == "SCMP_ACT_ALLOW"
