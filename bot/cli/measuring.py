@@ -2,8 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,90 +9,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from bot.cli import benchmarks
 from bot.cli.files import check_writable, write_whole
 
 app = typer.Typer(no_args_is_help=True, help="Measure; every figure in the docs has a command.")
 
 
-@app.command()
-def humanevalfix(
-    data: Annotated[Path, typer.Option(help="humanevalfix-python.jsonl of the benchmark.")],
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Only so many functions, drawn by the seed.")
-    ] = None,
-    iterations: Annotated[int, typer.Option(min=1, max=32, help="T, the first included.")] = 4,
-    candidates: Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")] = 8,
-    proposer: Annotated[
-        Literal["evolve", "sample", "random"],
-        typer.Option(
-            help="`sample` never shows earlier candidates, `evolve` does, `random` is the baseline."
-        ),
-    ] = "sample",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
-    sandbox: Annotated[
-        Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
-    ] = "bubblewrap",
-    out_file: Annotated[
-        Path | None,
-        typer.Option("--out", help="JSON, written after each function; whole at the end."),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
-    ] = False,
-) -> None:
-    """Repair HumanEvalFix: the visible test picks the candidate, the hidden one is the verdict.
-
-    With --out an interrupted run leaves what it found: the functions that were tried, in order.
-    """
-    from engine import models
-    from engine.settings import EngineSettings
-    from engine.training.benchmark import TaskResult, run_humanevalfix
-    from sandbox.backends import open_sandbox
-    from sandbox.settings import SandboxSettings
-
-    err = Console(stderr=True)
-    command = (
-        f"evoscale bench humanevalfix --data {data}{f' --sample {sample}' if sample else ''} "
-        f"--iterations {iterations} --candidates {candidates} --proposer {proposer} --seed {seed} "
-        f"--sandbox {sandbox}"
-    )
-    if out_file is not None:
-        check_writable(out_file)
-    tried: list[TaskResult] = []
-
-    def say(result: TaskResult) -> None:
-        tried.append(result)
-        _keep(out_file, {"command": command, "tasks": [asdict(each) for each in tried]})
-        mark = "[green]solved[/]" if result.solved else "[dim]not solved[/]"
-        err.print(f"{result.task_id:12} {mark} {result.candidates:3} candidates")
-
-    blind = proposer == "random"
-    with nullcontext() if blind else models.opened(EngineSettings()) as model:
-        report = run_humanevalfix(
-            data,
-            model=model,
-            sandbox=open_sandbox(sandbox, SandboxSettings(kind=sandbox)),
-            sample=sample,
-            seed=seed,
-            iterations=iterations,
-            candidates=candidates,
-            proposer=proposer,
-            on_progress=say,
-        )
-    _keep(out_file, {"command": command, **asdict(report)})
-    err.print(f"to repeat it: {command}", soft_wrap=True, highlight=False)
-    if as_json:
-        sys.stdout.write(json.dumps(asdict(report)) + "\n")
-        return
-    Console().print(
-        f"{report.solved} of {report.total} solved ({100 * report.rate:.1f} %) within "
-        f"{iterations * candidates} candidates; {report.seconds_per_function:.1f} s a function"
-    )
-
-
-def _keep(path: Path | None, found: dict[str, object]) -> None:
-    if path is not None:
-        write_whole(path, json.dumps(found, indent=2) + "\n")
+for command in (benchmarks.humanevalfix, benchmarks.refactory, benchmarks.mutants):
+    app.command()(command)
 
 
 @app.command()

@@ -1,60 +1,46 @@
-"""`evoscale bench humanevalfix`: repairs HumanEvalFix's functions and reports the figure.
+"""The report that all benchmarks share: shares solved, with intervals, by group and subset."""
 
-The visible test chooses the final candidate, the first that passes it; the hidden test is the
-verdict. A task without a visible test takes its first candidate. A search ends with the first
-candidate that passes.
-"""
-
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from engine.errors import BadInputError
-from engine.evolve import TEMPERATURE
-from engine.line_format import MAX_LINES, split_lines
-from engine.models.base import Model
-from engine.training.humanevalfix import FixTask, read_tasks
-from engine.training.proposers import (
-    ModelProposer,
-    Proposal,
-    Proposer,
-    RandomProposer,
-    Tried,
-    draw,
-    tree_of,
-)
-from engine.training.verdicts import run_programs
-from sandbox import images
-from sandbox.contract import Sandbox
+from engine.training.search import Search, SearchTask, TaskResult, run_search
 
-PROPOSERS = ("evolve", "sample", "random")
+Z = 1.959964
+"""Standard deviations on either side of a 95 % interval."""
 
-CONDITIONING_EXAMPLES = 5
-PARALLEL_TASKS = 2
+WITHIN = (1, 8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
-class TaskResult:
-    """What became of one task. `visible_passed` is None where there is no visible test.
+class Share:
+    """`solved` of `total`, with Wilson's 95 % interval."""
 
-    `completions` counts everything sampled, `candidates` the distinct ones that applied and parsed.
+    solved: int
+    total: int
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A rate that is no share, such as the mean of groups, with its 95 % interval."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of one run.
+
+    `within` are the shares that fewer candidates solve; `by_group` and `by_subset` are apart, and
+    `weighted` counts every group alike, whatever its size.
     """
 
-    task_id: str
-    bug_type: str
-    solved: bool
-    visible_passed: bool | None
-    candidates: int
-    completions: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HumanEvalFixReport:
-    """The figures of one run; `rate` is `solved` of `total`."""
-
+    benchmark: str
     proposer: str
     model: str
     seed: int
@@ -62,9 +48,11 @@ class HumanEvalFixReport:
     candidates_per_iteration: int
     temperature: float
     isolation: str
-    total: int
-    solved: int
-    rate: float
+    solved: Share
+    within: dict[str, Share]
+    weighted: Mean
+    by_group: dict[str, Share]
+    by_subset: dict[str, Share]
     visible_passed: int
     without_visible_test: int
     candidates: int
@@ -73,152 +61,75 @@ class HumanEvalFixReport:
     tasks: tuple[TaskResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """What every task's search shares."""
-
-    proposer: Proposer
-    sandbox: Sandbox
-    image: str
-    seed: int
-    iterations: int
-    candidates: int
-    clock: Callable[[], float]
-
-
-def run_humanevalfix(  # noqa: PLR0913 - the command's own options, one argument each
-    data: Path,
+def run_benchmark(
+    name: str,
+    tasks: Sequence[SearchTask],
+    search: Search,
     *,
-    model: Model | None,
-    sandbox: Sandbox,
-    sample: int | None = None,
-    seed: int = 0,
-    iterations: int = 4,
-    candidates: int = 8,
-    proposer: str = "evolve",
+    isolation: str,
     on_progress: Callable[[TaskResult], None],
-    temperature: float = TEMPERATURE,
-    clock: Callable[[], float] = time.monotonic,
-) -> HumanEvalFixReport:
-    """Search every task with `iterations` times `candidates` distinct candidates.
-
-    `proposer` is `evolve` (conditioned on candidates that failed), `sample` (never conditioned) or
-    `random` (blind rewrites, no model).
+    known: Mapping[str, TaskResult] | None = None,
+) -> Report:
+    """Search every task that is not known from an earlier run, and count.
 
     Raises:
-        BadInputError: the data file or the proposer's name is no good.
         ModelUnavailableError: the model cannot be loaded.
         SandboxUnavailableError: no box can be opened.
     """
-    tasks = read_tasks(data, sample=sample, seed=seed)
-    search = _Search(
-        _proposer(proposer, model, temperature),
-        sandbox,
-        images.bare(sandbox),
-        seed,
-        iterations,
-        candidates,
-        clock,
-    )
-    results = []
-    with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
-        for result in pool.map(lambda item: _solve(item[1], item[0], search), enumerate(tasks)):
-            on_progress(result)
-            results.append(result)
-    return HumanEvalFixReport(
-        proposer=proposer,
-        model="none" if proposer == "random" or model is None else model.name,
-        seed=seed,
-        iterations=iterations,
-        candidates_per_iteration=candidates,
-        temperature=temperature,
-        isolation=sandbox.isolation,
-        total=len(results),
-        solved=sum(r.solved for r in results),
-        rate=sum(r.solved for r in results) / len(results),
+    results = run_search(tasks, search, on_progress, known or {})
+    groups = _apart(results, lambda result: result.group)
+    most = search.iterations * search.candidates
+    return Report(
+        benchmark=name,
+        proposer=search.name,
+        model=search.model,
+        seed=search.seed,
+        iterations=search.iterations,
+        candidates_per_iteration=search.candidates,
+        temperature=search.temperature,
+        isolation=isolation,
+        solved=share(results),
+        within={str(k): share(results, within=k) for k in WITHIN if k <= most},
+        weighted=weighted(list(groups.values())),
+        by_group=groups,
+        by_subset=_apart([r for r in results if r.subset], lambda result: result.subset),
         visible_passed=sum(r.visible_passed is True for r in results),
         without_visible_test=sum(r.visible_passed is None for r in results),
         candidates=sum(r.candidates for r in results),
         completions=sum(r.completions for r in results),
-        seconds_per_function=sum(r.seconds for r in results) / len(results),
+        seconds_per_function=sum(r.seconds for r in results) / max(1, len(results)),
         tasks=tuple(results),
     )
 
 
-def _proposer(name: str, model: Model | None, temperature: float) -> Proposer:
-    """The proposer of a name.
-
-    Raises:
-        BadInputError: there is none of that name, or it needs a model.
-    """
-    if name not in PROPOSERS:
-        msg = f"no proposer {name!r}; choose one of {', '.join(PROPOSERS)}"
-        raise BadInputError(msg)
-    if name == "random":
-        return RandomProposer()
-    if model is None:
-        msg = f"the proposer {name!r} needs a model"
-        raise BadInputError(msg)
-    return ModelProposer(model, temperature, evolves=name == "evolve")
+def _apart(results: Sequence[TaskResult], key: Callable[[TaskResult], str]) -> dict[str, Share]:
+    """The shares of each group by itself."""
+    names = sorted({key(result) for result in results})
+    return {name: share([r for r in results if key(r) == name]) for name in names}
 
 
-def _solve(task: FixTask, number: int, search: _Search) -> TaskResult:
-    """Search one task and take the hidden test's verdict on the final candidate."""
-    began = search.clock()
-    final: Proposal | None = None
-    candidates = completions = 0
-    for proposals, sampled in _iterations(task, number, search):
-        completions += sampled
-        passed = _passing(task, proposals, search)
-        candidates += len(proposals) if passed is None else passed + 1
-        if passed is not None:
-            final = proposals[passed]
-            break
-    solved = final is not None and _passes(task, [final], task.hidden_test, search)[0]
-    visible = None if not task.visible_test else final is not None
-    return TaskResult(
-        task.task_id,
-        task.bug_type,
-        solved,
-        visible,
-        candidates,
-        completions,
-        round(search.clock() - began, 3),
-    )
+def share(results: Sequence[TaskResult], *, within: int | None = None) -> Share:
+    """The share solved, by the first `within` candidates only."""
+    solved = sum(r.solved and (within is None or r.candidates <= within) for r in results)
+    return wilson(solved, len(results))
 
 
-def _iterations(
-    task: FixTask, number: int, search: _Search
-) -> Iterator[tuple[tuple[Proposal, ...], int]]:
-    """Proposals and completions of one iteration after the other, conditioned on the last one's."""
-    if len(split_lines(task.function)) > MAX_LINES:
-        return
-    tried = Tried({tree_of(task.function) or ""})
-    for iteration in range(search.iterations):
-        seed = (search.seed * 1000 + number) * 100 + iteration
-        drawn = draw(
-            search.proposer,
-            task.function,
-            tried,
-            wanted=search.candidates,
-            seed=seed,
-        )
-        yield drawn.proposals, drawn.completions
-        failed = tuple(p.text for p in drawn.proposals[:CONDITIONING_EXAMPLES])
-        tried.failed = failed or tried.failed
+def wilson(solved: int, total: int) -> Share:
+    """A share with Wilson's interval, which holds near 0 and 1 and for small counts too."""
+    if not total:
+        return Share(0, 0, 0.0, 0.0, 1.0)
+    rate = solved / total
+    scale = 1 + Z * Z / total
+    middle = (rate + Z * Z / (2 * total)) / scale
+    reach = Z * math.sqrt(rate * (1 - rate) / total + Z * Z / (4 * total * total)) / scale
+    return Share(solved, total, rate, max(0.0, middle - reach), min(1.0, middle + reach))
 
 
-def _passing(task: FixTask, proposals: tuple[Proposal, ...], search: _Search) -> int | None:
-    """The number of the first proposal that passes the visible test; the first without a test."""
-    if not task.visible_test:
-        return 0 if proposals else None
-    verdicts = _passes(task, proposals, task.visible_test, search)
-    return verdicts.index(True) if True in verdicts else None
-
-
-def _passes(
-    task: FixTask, proposals: "tuple[Proposal, ...] | list[Proposal]", test: str, search: _Search
-) -> list[bool]:
-    """Which proposals' modules run a test to its end."""
-    programs = [f"{task.module(p.source)}\n{test}\n" for p in proposals]
-    return run_programs(programs, sandbox=search.sandbox, image=search.image)
+def weighted(groups: Sequence[Share]) -> Mean:
+    """The mean of the groups' rates; its interval joins the reaches of theirs."""
+    if not groups:
+        return Mean(0.0, 0.0, 1.0)
+    rate = sum(group.rate for group in groups) / len(groups)
+    below = math.hypot(*(group.rate - group.low for group in groups)) / len(groups)
+    above = math.hypot(*(group.high - group.rate for group in groups)) / len(groups)
+    return Mean(rate, max(0.0, rate - below), min(1.0, rate + above))

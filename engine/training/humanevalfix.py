@@ -2,11 +2,15 @@
 
 import ast
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 from engine.errors import BadInputError
+from engine.training.search import Region, SearchTask
+from engine.training.verdicts import run_programs
+from sandbox import images
+from sandbox.contract import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +28,9 @@ class FixTask:
     visible_test: str
     hidden_test: str
 
-    def module(self, function: str) -> str:
-        """The module's text with another text in the function's place."""
-        return f"{self.before}{function}\n{self.after}"
 
-
-def read_tasks(data: Path, *, sample: int | None, seed: int) -> list[FixTask]:
-    """The benchmark's tasks, or a random sample of them in the file's order.
+def read_tasks(data: Path) -> list[FixTask]:
+    """The benchmark's tasks.
 
     Raises:
         BadInputError: the file is missing or its rows are not HumanEvalFix's.
@@ -47,9 +47,7 @@ def read_tasks(data: Path, *, sample: int | None, seed: int) -> list[FixTask]:
     if not tasks:
         msg = f"{data} is empty; give the Python file of humanevalpack in JSON lines"
         raise BadInputError(msg)
-    if sample is None or sample >= len(tasks):
-        return tasks
-    return [tasks[k] for k in sorted(Random(seed).sample(range(len(tasks)), sample))]
+    return tasks
 
 
 def _task(row: dict[str, str]) -> FixTask:
@@ -80,3 +78,37 @@ def _entry(module: ast.Module, name: str) -> ast.FunctionDef:
         msg = f"no function {name}"
         raise ValueError(msg)
     return found[-1]
+
+
+def search_tasks(tasks: Sequence[tuple[int, FixTask]], sandbox: Sandbox) -> list[SearchTask]:
+    """The tasks as the search takes them; their tests run in boxes of `sandbox`.
+
+    Raises:
+        SandboxUnavailableError: no box can be opened.
+    """
+    image = images.bare(sandbox)
+    return [
+        SearchTask(
+            number=number,
+            task_id=task.task_id,
+            group=task.bug_type,
+            regions=(Region(task.before, task.function, f"\n{task.after}"),),
+            check=_Tests(task, sandbox, image),
+            visible=bool(task.visible_test),
+        )
+        for number, task in tasks
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """A task's two tests; a program passes when it runs one to its end."""
+
+    task: FixTask
+    sandbox: Sandbox
+    image: str
+
+    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
+        test = self.task.hidden_test if hidden else self.task.visible_test
+        whole = [f"{program}\n{test}\n" for program in programs]
+        return run_programs(whole, sandbox=self.sandbox, image=self.image)

@@ -267,6 +267,11 @@ def title(kind: str, name: str, rng: Random) -> str:
     return _title(_unshown(kind, name, rng), rng)
 
 
+def title_of(text: str) -> str:
+    """The title of a report in full."""
+    return text.partition("\n")[0]
+
+
 def write_issue(kind: str, name: str, rng: Random, failure: Failure | None = None) -> Issue:
     """A report of a bug of this kind, from one vague line to a paragraph with a traceback."""
     if failure is None:

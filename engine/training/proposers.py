@@ -20,11 +20,15 @@ MAX_EDIT_TOKENS = 96
 
 @dataclass(slots=True)
 class Tried:
-    """What a search has seen: its completions, the trees of its proposals, and the last failed."""
+    """What a search has seen: its completions, the trees of its proposals, and the last failed.
+
+    `issue` is what it was told at the start.
+    """
 
     trees: set[str]
     texts: set[str] = field(default_factory=set)
     failed: tuple[str, ...] = ()
+    issue: str = ""
 
 
 class Proposer(Protocol):
@@ -46,7 +50,7 @@ class ModelProposer:
     def propose(self, function: str, tried: Tried, n: int, seed: int) -> Iterator[str]:
         """Sample from the model."""
         shown = tried.failed if self.evolves else ()
-        prompt = Prompt("", render_prompt(function, issue="", previous=shown))
+        prompt = Prompt("", render_prompt(function, issue=tried.issue, previous=shown))
         texts = frozenset(tried.texts)
         sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed, texts)
         return (completion.text for completion in self.model.sample(prompt, sampling))
@@ -60,7 +64,11 @@ class RandomProposer:
         """Draw rewrites without looking."""
         del tried
         rng = Random(seed)
-        parsed = ParsedFunction(function)
+        try:
+            parsed = ParsedFunction(function)
+        except (SyntaxError, ValueError):
+            yield from [""] * n
+            return
         for _ in range(n):
             made = rewrite(parsed, rng)
             edit = edit_between(function, made.source) if made else None

@@ -23,7 +23,7 @@ from engine.training.wheels import fetch_wheels, load_manifest
 from sandbox import images
 from sandbox.contract import Sandbox
 
-HELD_OUT = Wanted(inject_held_out, tried=8, kept=3)
+HELD_OUT = Wanted(inject_held_out, tried=24, kept=6)
 
 
 @dataclass(frozen=True, slots=True)

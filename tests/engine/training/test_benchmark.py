@@ -9,8 +9,8 @@ import pytest
 from engine.errors import BadInputError
 from engine.models.base import EditFormat
 from engine.models.scripted import ScriptedModel
-from engine.training.benchmark import TaskResult, run_humanevalfix
-from engine.training.humanevalfix import read_tasks
+from engine.training.benchmark import Report, run_benchmark, share, weighted, wilson
+from engine.training.humanevalfix import read_tasks, search_tasks
 from engine.training.proposers import (
     RETRIES,
     ModelProposer,
@@ -19,6 +19,7 @@ from engine.training.proposers import (
     draw,
     tree_of,
 )
+from engine.training.search import Region, Search, SearchTask, TaskResult, numbered, proposer_of
 from engine.training.verdicts import run_programs
 from sandbox import images
 from sandbox.bubblewrap import BubblewrapSandbox
@@ -53,21 +54,51 @@ def scripted(*completions: str) -> ScriptedModel:
     return ScriptedModel([list(completions)], edit_format=EditFormat.LINE)
 
 
+def fixed(
+    data: Path, sandbox: BubblewrapSandbox, search: Search, heard: list[TaskResult], **more
+) -> Report:
+    tasks = search_tasks(numbered(read_tasks(data), None, 0), sandbox)
+    return run_benchmark(
+        "humanevalfix", tasks, search, isolation=sandbox.isolation, on_progress=heard.append, **more
+    )
+
+
+def sampling(model: ScriptedModel, **more: int) -> Search:
+    proposer = proposer_of("sample", model)
+    return Search("sample", proposer, model.name, clock=lambda: 0.0, **more)
+
+
+class Answers:
+    def __init__(self, right: str) -> None:
+        self.right = right
+        self.asked: list[tuple[int, bool]] = []
+
+    def __call__(self, programs, *, hidden: bool) -> list[bool]:
+        self.asked.append((len(programs), hidden))
+        return [self.right in program for program in programs]
+
+
 def test_a_row_is_cut_at_its_entry_point(tmp_path: Path):
-    (task,) = read_tasks(write(tmp_path, ROW), sample=None, seed=0)
+    (task,) = read_tasks(write(tmp_path, ROW))
     assert task.function == FUNCTION
     assert task.before.endswith("return 2\n\n\n")
-    assert ast.dump(ast.parse(task.module(FUNCTION))) == ast.dump(
+
+
+def test_the_program_of_a_task_is_its_row(tmp_path: Path, sandbox):
+    (task,) = search_tasks(numbered(read_tasks(write(tmp_path, ROW)), None, 0), sandbox)
+    (region,) = task.regions
+    assert ast.dump(ast.parse(region.program(FUNCTION))) == ast.dump(
         ast.parse(ROW["declaration"] + ROW["buggy_solution"])
     )
 
 
-def test_a_sample_is_drawn_by_seed_and_keeps_the_order(tmp_path: Path):
-    data = write(tmp_path, *({**ROW, "task_id": f"Python/{k}"} for k in range(30)))
-    drawn = [t.task_id for t in read_tasks(data, sample=5, seed=1)]
-    assert drawn == [t.task_id for t in read_tasks(data, sample=5, seed=1)]
-    assert drawn == sorted(drawn, key=lambda name: int(name.split("/")[1]))
-    assert len(read_tasks(data, sample=99, seed=1)) == 30
+def test_a_sample_is_drawn_by_seed_and_keeps_numbers_and_order():
+    names = [f"Python/{k}" for k in range(30)]
+    drawn = numbered(names, 5, 1)
+    assert drawn == numbered(names, 5, 1)
+    assert drawn == sorted(drawn)
+    assert all(names[number] == name for number, name in drawn)
+    assert len(numbered(names, 99, 1)) == len(numbered(names, None, 1)) == 30
 
 
 @pytest.mark.parametrize("text", ["", "{no", "[]\n", '{"task_id": "a"}\n'])
@@ -75,9 +106,9 @@ def test_a_file_that_is_no_benchmark_is_refused(tmp_path: Path, text: str):
     (tmp_path / "bad.jsonl").write_text(text)
     for name in ("bad.jsonl", "missing.jsonl"):
         with pytest.raises(BadInputError, match=name):
-            read_tasks(tmp_path / name, sample=None, seed=0)
+            read_tasks(tmp_path / name)
     with pytest.raises(BadInputError, match="humanevalpack"):
-        read_tasks(write(tmp_path, {**ROW, "entry_point": "other"}), sample=None, seed=0)
+        read_tasks(write(tmp_path, {**ROW, "entry_point": "other"}))
 
 
 class Counted:
@@ -150,44 +181,108 @@ def test_the_first_candidate_that_the_visible_test_accepts_meets_the_hidden_one(
     blind = {**ROW, "task_id": "Python/1", "example_test": ""}
     overfit = {**ROW, "task_id": "Python/2", "example_test": "assert double(1) > 2 or True\n"}
     heard: list[TaskResult] = []
-    report = run_humanevalfix(
-        write(tmp_path, ROW, blind, overfit),
-        model=scripted("<L1>    return x * 5", "<L1>    return x * 2"),
-        sandbox=sandbox,
-        iterations=1,
-        candidates=2,
-        proposer="sample",
-        on_progress=heard.append,
-        clock=lambda: 0.0,
-    )
+    model = scripted("<L1>    return x * 5", "<L1>    return x * 2")
+    search = sampling(model, iterations=1, candidates=2)
+    report = fixed(write(tmp_path, ROW, blind, overfit), sandbox, search, heard)
     assert [t.solved for t in heard] == [True, False, False]
     assert [t.visible_passed for t in heard] == [True, None, True]
-    assert (report.solved, report.total, report.rate) == (1, 3, pytest.approx(1 / 3))
+    assert (report.solved.solved, report.solved.total) == (1, 3)
     assert (report.visible_passed, report.without_visible_test) == (2, 1)
     assert heard[0].candidates == 2
+    assert report.by_group == {"value misuse": report.solved}
+    assert report.within["1"].solved == 0
     assert report.isolation == "bubblewrap"
 
 
 def test_the_blind_baseline_needs_no_model(sandbox, tmp_path):
-    report = run_humanevalfix(
-        write(tmp_path, ROW),
-        model=None,
-        sandbox=sandbox,
-        sample=1,
-        proposer="random",
-        on_progress=lambda _: None,
-    )
+    search = Search("random", proposer_of("random", None), "none")
+    report = fixed(write(tmp_path, ROW), sandbox, search, [])
     assert report.model == "none"
     assert report.candidates <= 32
 
 
+def test_what_an_earlier_run_found_is_not_searched_again(sandbox, tmp_path):
+    known = TaskResult("Python/0", "value misuse", "", True, True, 3, 4, 1.5)
+    heard: list[TaskResult] = []
+    search = sampling(scripted("<L1>    return x * 2"), iterations=1, candidates=1)
+    data = write(tmp_path, ROW, {**ROW, "task_id": "Python/1"})
+    report = fixed(data, sandbox, search, heard, known={known.task_id: known})
+    assert [t.task_id for t in heard] == ["Python/1"]
+    assert report.tasks == (known, heard[0])
+
+
 @pytest.mark.parametrize("proposer", ["guess", "evolve"])
-def test_a_proposer_that_cannot_be_is_refused(sandbox, tmp_path, proposer):
+def test_a_proposer_that_cannot_be_is_refused(proposer):
     with pytest.raises(BadInputError, match=proposer):
-        run_humanevalfix(
-            write(tmp_path, ROW),
-            model=None,
-            sandbox=sandbox,
-            proposer=proposer,
-            on_progress=lambda _: None,
-        )
+        proposer_of(proposer, None)
+
+
+def test_the_most_suspicious_region_gets_the_most_candidates_and_all_are_edited_in_place():
+    check = Answers("y * 2")
+    regions = (
+        Region("", FUNCTION, "\nz = 1"),
+        Region("z = 1\n", "def g(y):\n    return y * 3", "\n"),
+    )
+    task = SearchTask(0, "a", "g", regions, check)
+    search = sampling(
+        scripted("<L1>    return y * 2", "<L1>    return 1"), iterations=1, candidates=3
+    )
+    report = run_benchmark("any", [task], search, isolation="none", on_progress=lambda _: None)
+    assert report.solved.solved == 1
+    assert check.asked[-1] == (1, True)
+
+
+def test_a_sample_finds_what_the_whole_benchmark_finds():
+    tasks = [
+        SearchTask(k, str(k), "g", (Region("", FUNCTION, ""),), Answers("x * 2")) for k in range(6)
+    ]
+    search = Search("random", proposer_of("random", None), "none", clock=lambda: 0.0)
+    whole, part = (
+        run_benchmark("any", chosen, search, isolation="none", on_progress=lambda _: None)
+        for chosen in (tasks, tasks[3:5])
+    )
+    assert whole.tasks[3:5] == part.tasks
+
+
+def test_a_program_without_a_region_that_fits_is_not_solved():
+    long = Region("", "\n".join(["def f():", *["    x = 1"] * 70]), "")
+    search = Search("random", proposer_of("random", None), "none")
+    report = run_benchmark(
+        "any",
+        [SearchTask(0, "a", "g", (long,), Answers("x"))],
+        search,
+        isolation="none",
+        on_progress=lambda _: None,
+    )
+    assert (report.solved.solved, report.completions) == (0, 0)
+
+
+def test_text_that_no_tree_can_place_gives_blind_rewrites_nothing():
+    assert (
+        draw(RandomProposer(), "def f():\n    return 'ü'", Tried(set()), wanted=2, seed=0).proposals
+        == ()
+    )
+
+
+def test_intervals_are_wilsons():
+    half = wilson(50, 100)
+    assert (half.low, half.high) == (
+        pytest.approx(0.4038, abs=1e-4),
+        pytest.approx(0.5962, abs=1e-4),
+    )
+    assert (wilson(0, 10).low, wilson(10, 10).high) == pytest.approx((0.0, 1.0))
+    assert wilson(0, 10).high == pytest.approx(0.2775, abs=1e-4)
+    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+
+
+def test_groups_count_alike_in_the_weighted_mean():
+    mean = weighted([wilson(90, 100), wilson(1, 10)])
+    assert mean.rate == pytest.approx(0.5)
+    assert 0.3 < mean.low < 0.5 < mean.high < 0.7
+    assert weighted([wilson(50, 100)]).high == wilson(50, 100).high
+    assert weighted([]).high == 1.0
+
+
+def test_fewer_candidates_solve_what_they_reached():
+    results = [TaskResult(str(k), "g", "", True, True, k, k, 0.0) for k in (1, 8, 9)]
+    assert [share(results, within=k).solved for k in (1, 8, 32)] == [1, 2, 3]

@@ -1,0 +1,85 @@
+"""The benchmark of held-out mutants: executable tasks of packages that nothing is trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import BadInputError
+from engine.training.executable import ExecutableTask, calls_of, read_tasks, verdicts
+from engine.training.issues import title_of
+from engine.training.outcomes import Boxes, run_calls
+from engine.training.packages import image_of
+from engine.training.search import Region, SearchTask
+from engine.training.unseen import MANIFEST
+from engine.training.wheels import fetch_wheels, load_manifest
+from sandbox.contract import Sandbox
+
+SEEN_KINDS = "kinds of bugs that are trained on"
+HELD_OUT_KINDS = "kinds of bugs that are held out"
+
+
+def read_mutants(files: Sequence[Path]) -> list[ExecutableTask]:
+    """The tasks of some files, of packages that are held out.
+
+    Raises:
+        BadInputError: a file holds no tasks, or tasks of the training split.
+    """
+    tasks = [task for file in files for task in read_tasks(file)]
+    trained = sum(task.split == "train" for task in tasks)
+    if not tasks or trained:
+        msg = (
+            f"{trained} of {len(tasks)} tasks are training tasks; make the benchmark's with "
+            "`evoscale train executable --split test`"
+        )
+        raise BadInputError(msg)
+    return tasks
+
+
+def boxes_for_packages(sandbox: Sandbox, wheels: Path) -> Boxes:
+    """Boxes in which the unseen packages can be imported; wheels that are missing are downloaded.
+
+    Raises:
+        BadInputError: a wheel cannot be had.
+        SandboxUnavailableError: the back end does not answer.
+    """
+    pinned = load_manifest(MANIFEST)
+    fetch_wheels(pinned, wheels)
+    return Boxes(sandbox, image_of(pinned, wheels, sandbox))
+
+
+def search_tasks(
+    tasks: Sequence[tuple[int, ExecutableTask]],
+    boxes: Boxes,
+    held_out: frozenset[str],
+    *,
+    told: bool = False,
+) -> list[SearchTask]:
+    """The tasks as the search takes them, by package; bugs of the kinds `held_out` apart.
+
+    With `told` the model is shown the issue's title.
+    """
+    return [
+        SearchTask(
+            number=number,
+            task_id=task.instance_id,
+            group=task.package,
+            regions=(Region("", task.source, ""),),
+            check=_Examples(task, boxes),
+            issue=title_of(task.problem_statement) if told else "",
+            subset=HELD_OUT_KINDS if task.kind in held_out else SEEN_KINDS,
+        )
+        for number, task in tasks
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """A task's examples; the verdict takes all of them."""
+
+    task: ExecutableTask
+    boxes: Boxes
+
+    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
+        (answers,) = run_calls([calls_of(self.task, programs)], self.boxes)
+        found = [verdicts(self.task, heard) for heard in answers]
+        return [all(right if hidden else right[: self.task.shown]) for right in found]

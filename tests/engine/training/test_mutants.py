@@ -1,0 +1,63 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import BadInputError
+from engine.training.benchmark import run_benchmark
+from engine.training.executable import write_tasks
+from engine.training.mutants import HELD_OUT_KINDS, SEEN_KINDS, read_mutants, search_tasks
+from engine.training.outcomes import Boxes
+from engine.training.search import Search, numbered, proposer_of
+from sandbox import images
+from sandbox.bubblewrap import BubblewrapSandbox
+from sandbox.settings import SandboxSettings
+from tests.engine.training.test_executable import TASK
+
+MUTANT = replace(TASK, split="test", problem_statement="double is wrong\n\nmore")
+
+
+@pytest.fixture(scope="module")
+def boxes() -> Boxes:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    sandbox = BubblewrapSandbox(SandboxSettings())
+    return Boxes(sandbox, images.bare(sandbox))
+
+
+def test_a_bug_of_a_kind_that_is_held_out_is_counted_apart(boxes):
+    other = replace(MUTANT, instance_id="b", kind="swapped_bodies")
+    tasks = search_tasks(numbered([MUTANT, other], None, 0), boxes, frozenset({"swapped_bodies"}))
+    assert [task.subset for task in tasks] == [SEEN_KINDS, HELD_OUT_KINDS]
+    assert [task.group for task in tasks] == ["p", "p"]
+
+
+def test_visible_examples_choose_and_all_of_them_judge(boxes):
+    (task,) = search_tasks([(0, MUTANT)], boxes, frozenset())
+    careless = "def double(x):\n    return x * 2 if x else 0"
+    programs = [MUTANT.source, MUTANT.fixed, careless]
+    assert task.check(programs, hidden=False) == [False, True, True]
+    assert task.check(programs, hidden=True) == [False, True, False]
+
+
+def test_the_model_is_told_the_title_when_asked(boxes):
+    told = [
+        search_tasks([(0, MUTANT)], boxes, frozenset(), told=told)[0].issue
+        for told in (True, False)
+    ]
+    assert told == ["double is wrong", ""]
+
+
+def test_blind_rewriting_solves_an_easy_one(boxes):
+    tasks = search_tasks([(0, MUTANT)], boxes, frozenset())
+    search = Search("random", proposer_of("random", None), "none", iterations=8)
+    report = run_benchmark("mutants", tasks, search, isolation="x", on_progress=lambda _: None)
+    assert report.by_subset[SEEN_KINDS].solved == 1
+
+
+def test_training_tasks_are_no_benchmark(tmp_path):
+    write_tasks(tmp_path / "tasks.jsonl", [MUTANT, TASK])
+    with pytest.raises(BadInputError, match="1 of 2 tasks are training tasks"):
+        read_mutants([tmp_path / "tasks.jsonl"])
+    write_tasks(tmp_path / "tasks.jsonl", [MUTANT])
+    assert read_mutants([tmp_path / "tasks.jsonl"]) == [MUTANT]
