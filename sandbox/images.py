@@ -91,7 +91,9 @@ def tried(checkout: Path, steps: Steps) -> str:
         folder = project_folder(checkout, steps)
         language = _language(folder, steps)
     except ImageBuildError:
-        return as_text([replace(steps, path=path) for path in projects_in(checkout)] or [steps])
+        inner = projects_in(checkout)
+        each = [Steps(path=path, language=language_of(checkout / path) or "") for path in inner]
+        return as_text(each or [steps])
     found = RECIPES[language].found(folder)
     whole = replace(
         steps,

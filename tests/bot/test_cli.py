@@ -61,6 +61,19 @@ def test_solve_leaves_the_checkout_as_it_is(tmp_path, issue):
     assert (tmp_path / "repo" / "receipts.py").read_text() == projects.DISCOUNT
 
 
+def test_solve_tells_the_log_and_a_recipe_to_paste_where_nothing_can_be_built(tmp_path, issue):
+    repo = tmp_path / "two"
+    for name in ("api", "web"):
+        (repo / name).mkdir(parents=True)
+    (repo / "api" / "go.mod").write_text("module m\n")
+    (repo / "web" / "package.json").write_text('{"name": "x"}')
+    arguments = ["solve", str(issue), "--repo", str(repo), "--model", script(tmp_path, "x")]
+    result = RUN.invoke(cli.app, [*arguments, "--sandbox", "bubblewrap"])
+    assert result.exit_code == 3
+    assert "name them under `projects`" in result.stdout
+    assert "projects:\n  api:\n    language: go\n  web:\n    language: javascript\n" in result.stdout
+
+
 def test_solve_exits_with_3_when_there_is_no_patch(tmp_path, issue):
     result = solve(tmp_path, issue, projects.HARMLESS, extra=["--json"])
     assert result.exit_code == 3

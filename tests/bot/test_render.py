@@ -97,6 +97,16 @@ STATUSES = {
             )
         )
     ),
+    "cannot_build": Status(
+        done(
+            outcome=Failed(
+                reason="the test environment cannot be built at 'wheels': no package index answers",
+                retryable=False,
+                log=f"ERROR: no matching distribution\n```\n{HOSTILE}",
+                recipe="language: python\npackages:\n- six>=1\ntest_command: pytest -o 'addopts=-ra'\n",
+            )
+        )
+    ),
     "hostile": Status(done(outcome=NoPatch(reason=HOSTILE))),
 }
 PULLS = {
@@ -129,6 +139,13 @@ def check(request: pytest.FixtureRequest, name: str, text: str) -> None:
 @pytest.mark.parametrize("name", STATUSES)
 def test_the_status_comment_is_as_reviewed(request: pytest.FixtureRequest, name: str) -> None:
     check(request, f"status_{name}", status_comment(STATUSES[name]))
+
+
+def test_the_recipe_in_a_comment_can_be_pasted_as_it_stands() -> None:
+    text = status_comment(STATUSES["cannot_build"])
+    outcome = STATUSES["cannot_build"].stored.outcome
+    assert isinstance(outcome, Failed)
+    assert f"```yaml\n{outcome.recipe}```" in text
 
 
 @pytest.mark.parametrize("name", PULLS)

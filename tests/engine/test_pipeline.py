@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import snapshot
+from engine import repo_config, snapshot
 from engine.candidate import Candidate, Span
 from engine.contract import (
     Budget,
@@ -276,6 +276,20 @@ def test_a_repository_that_cannot_be_judged_is_told_so(tmp_path, made: Made, tes
     assert isinstance(outcome, Failed)
     assert not outcome.retryable
     assert said in outcome.reason
+
+
+def test_an_environment_that_cannot_be_built_ends_with_its_log_and_a_recipe_to_paste(
+    made: Made,
+):
+    bench = made(config="install: ['python -c \"raise SystemExit(chr(98) * 3)\"']\n")
+    outcome = repair(bench.request, bench.engine([[projects.FIX]]))
+    assert isinstance(outcome, Failed)
+    assert not outcome.retryable
+    assert "install command 1 failed" in outcome.reason
+    assert "bbb" in outcome.log
+    pasted = repo_config.parse(outcome.recipe).steps_for("")
+    assert pasted.language == "python"
+    assert pasted.install == repo_config.parse(bench.request.config or "").install
 
 
 def test_a_request_to_stop_ends_the_search_with_a_reason(made: Made):
