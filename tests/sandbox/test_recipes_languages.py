@@ -1,5 +1,6 @@
 """Small repositories of ours, in real boxes; a toolchain that the machine lacks is a skip."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -7,29 +8,47 @@ import pytest
 from sandbox import images
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError
-from sandbox.recipes.run_reported import expanded, files_of, go_arguments
+from sandbox.recipes import gradle_home
+from sandbox.recipes.java import JavaRecipe
+from sandbox.recipes.run_reported import (
+    collected,
+    expanded,
+    files_of,
+    go_arguments,
+    gradle_arguments,
+    maven_arguments,
+)
+from sandbox.recipes.rust import RustRecipe
+from sandbox.reports import read_report
 from sandbox.runner import run_tests
 from sandbox.settings import MIB
 from tests.sandbox.conftest import WriteRepository, settings
 
 REPOSITORIES = Path(__file__).parents[1] / "fixtures" / "repos"
-LIMITS = Limits(wall_clock_s=120.0, memory_bytes=1536 * MIB)
+LIMITS = Limits(wall_clock_s=300.0, memory_bytes=1536 * MIB)
 PASSED, SKIPPED = TestStatus.PASSED, TestStatus.SKIPPED
+JAVA = {
+    "org.example.WordsTest > caseDoesNotMatter": PASSED,
+    "org.example.WordsTest > nothingHasNoWords": PASSED,
+    "org.example.WordsTest > later": SKIPPED,
+}
 EXPECTED = {
-    "go": {
+    "java/maven": JAVA,
+    "java/gradle": JAVA,
+    "go/words": {
         "example.org/words.TestCount": PASSED,
         "example.org/words.TestCount/one_One": PASSED,
         "example.org/words.TestCount/one__ONE": PASSED,
         "example.org/words.TestNothing": PASSED,
         "example.org/words.TestLater": SKIPPED,
     },
-    "rust": {
+    "rust/words": {
         "src/lib.rs::tests::later": SKIPPED,
         "src/lib.rs::tests::nothing_has_no_words": PASSED,
         "whole.rs::case_does_not_matter": PASSED,
         "doc words::src/lib.rs - count (line 7)": PASSED,
     },
-    "javascript": {
+    "javascript/words": {
         "count > does not care about case": PASSED,
         "count > finds no words in nothing": PASSED,
         "count > comes later": SKIPPED,
@@ -49,7 +68,7 @@ def tried(sandbox: Sandbox, root: Path, tests: tuple[str, ...] = ()) -> TestRepo
 
 @pytest.mark.parametrize("language", sorted(EXPECTED))
 def test_a_small_repository_of_each_language_is_green(sandbox: Sandbox, language: str) -> None:
-    report = tried(sandbox, REPOSITORIES / language / "words")
+    report = tried(sandbox, REPOSITORIES / language)
     assert report.ran, report.log_tail
     assert dict(report.statuses) == EXPECTED[language]
 
@@ -57,8 +76,94 @@ def test_a_small_repository_of_each_language_is_green(sandbox: Sandbox, language
 def test_one_go_test_can_be_run_alone(sandbox: Sandbox) -> None:
     wanted = ("example.org/words.TestCount/one_One",)
     report = tried(sandbox, REPOSITORIES / "go" / "words", wanted)
-    assert set(wanted) <= set(report.statuses) <= set(EXPECTED["go"])
+    assert set(wanted) <= set(report.statuses) <= set(EXPECTED["go/words"])
     assert "example.org/words.TestNothing" not in report.statuses
+
+
+def test_a_class_of_java_can_be_run_alone(sandbox: Sandbox) -> None:
+    wanted = ("org.example.WordsTest > caseDoesNotMatter",)
+    report = tried(sandbox, REPOSITORIES / "java" / "maven", wanted)
+    assert set(wanted) <= set(report.statuses) <= set(JAVA), report.log_tail
+
+
+def test_a_java_project_that_does_not_compile_has_no_report(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
+    pom = (REPOSITORIES / "java" / "maven" / "pom.xml").read_text()
+    broken = "package org.example;\n\nclass Words { int f() { return nothing; } }\n"
+    stale = '<testsuite name="old"><testcase name="t"/></testsuite>'
+    files = {
+        "pom.xml": pom,
+        "src/main/java/org/example/Words.java": broken,
+        "target/surefire-reports/TEST-old.xml": stale,
+    }
+    report = tried(sandbox, write_repository(files))
+    assert not report.ran
+    assert not report.statuses
+    assert "nothing" in report.log_tail
+
+
+def test_artifacts_that_this_machine_lacks_are_a_reason(write_repository: WriteRepository) -> None:
+    pom = (REPOSITORIES / "java" / "maven" / "pom.xml").read_text()
+    root = write_repository({"pom.xml": pom.replace("4.13.2", "99.1")})
+    with pytest.raises(ImageBuildError, match=r"lacks junit:junit:99\.1; install"):
+        JavaRecipe().dependencies(root)
+
+
+def test_a_gradle_that_looks_in_fixed_places_is_told_its_own(tmp_path: Path) -> None:
+    def constant(text: str) -> bytes:
+        return b"\x01" + len(text).to_bytes(2, "big") + text.encode()
+
+    jar = tmp_path / "opt/env/gradle/lib/gradle-core-api-4.4.1.jar"
+    jar.parent.mkdir(parents=True)
+    place = "org/gradle/internal/installation/Locator.class"
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr(place, b"(" + constant("/usr/share/gradle") + b")")
+        archive.writestr("other", b"/usr/share/gradle")
+    gradle_home.relocate(tmp_path)
+    with zipfile.ZipFile(jar) as archive:
+        assert archive.read(place) == b"(" + constant("/opt/env/gradle") + b")"
+        assert archive.read("other") == b"/usr/share/gradle"
+
+
+def test_nextest_is_taken_where_it_is_and_reports_as_xml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = REPOSITORIES / "rust" / "words"
+    wanted = ("cargo", "nextest", "run", "--workspace")
+    (command,) = RustRecipe().commands(root, wanted)
+    assert command.runner == "nextest"
+    assert "--tool-config-file" in command.argv[-2]
+    program = tmp_path / ".cargo" / "bin" / "cargo-nextest"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert RustRecipe().commands(root, None)[0].runner == "nextest"
+    report = (
+        b'<?xml version="1.0"?><testsuites name="nextest-run"><testsuite name="words" tests="2">'
+        b'<testcase name="tests::one" classname="words" time="0.1"/>'
+        b'<testcase name="tests::two" classname="words"><failure type="test failure">panicked</failure>'
+        b"</testcase></testsuite></testsuites>"
+    )
+    outcomes = read_report("nextest", report, 100)
+    assert outcomes.ran
+    assert outcomes.statuses == {
+        "words > tests::one": PASSED,
+        "words > tests::two": TestStatus.FAILED,
+    }
+
+
+def test_several_reports_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.xml").write_text('<?xml version="1.0"?>\n<testsuite name="b"/>')
+    (tmp_path / "a.xml").write_text('<testsuite name="a"/>')
+    (tmp_path / "link.xml").symlink_to("/etc/hostname")
+    joined = collected(["*.xml"])
+    assert joined.startswith(b'<testsuites><testsuite name="a"/>')
+    assert joined.count(b"<testsuite ") == 2
+    assert b"<?xml" not in joined
+    assert maven_arguments(["a.B > c", "a.B > d", "e.F > g"]) == ["-Dtest=a.B,e.F"]
+    assert gradle_arguments(["a.B > c", "a.B > d"]) == ["--tests", "a.B"]
 
 
 def test_a_package_that_does_not_build_is_an_error_of_its_own(
