@@ -84,9 +84,6 @@ def empty_pool(**_: object) -> None:
 def _sandbox() -> Sandbox:
     sandbox_settings = SandboxSettings()
     sandbox = open_checked(sandbox_settings)
-    left = sandbox.reap()
-    if left:
-        logger.info("%d boxes of dead workers were removed", left)
     arguments = (sandbox, sandbox_settings, threading.Event())
     threading.Thread(target=tend, args=arguments, name="tend", daemon=True).start()
     return sandbox

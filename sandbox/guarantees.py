@@ -6,6 +6,7 @@ remembered for this boot, because boxes are made of the kernel and the engine th
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
 from sandbox.images import bare
 from sandbox.settings import ALWAYS, SandboxSettings
+
+logger = logging.getLogger(__name__)
 
 PROMISES: Mapping[str, tuple[str, ...]] = {
     "network": ("the network is closed",),
@@ -100,11 +103,16 @@ def must_hold(sandbox: Sandbox, settings: SandboxSettings) -> None:
 def open_checked(settings: SandboxSettings) -> Sandbox:
     """Open the sandbox that the settings ask for, and refuse it where it holds too little.
 
+    What killed processes left of boxes is removed first: whoever was killed starts again.
+
     Raises:
         ImageBuildError: the bare image cannot be made.
         SandboxUnavailableError: it cannot be used, or something that must hold does not.
     """
     sandbox = find_sandbox(settings.kind, settings)
+    left = sandbox.reap()
+    if left:
+        logger.info("%d boxes of killed processes were removed", left)
     must_hold(sandbox, settings)
     return pooled(sandbox, settings)
 

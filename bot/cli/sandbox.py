@@ -31,13 +31,13 @@ def check(sandbox: KindOption = None, as_json: JsonOption = False) -> None:
     Exit code 1 where network, memory or processes, or what EVOSCALE_SANDBOX_REQUIRE adds, do not
     hold: a worker refuses to run then.
     """
-    from sandbox.backends import open_sandbox
+    from sandbox.backends import find_sandbox
     from sandbox.errors import SandboxError
     from sandbox.guarantees import examine, must_hold
     from sandbox.settings import SandboxSettings
 
     settings = SandboxSettings() if sandbox is None else SandboxSettings(kind=sandbox)
-    opened = open_sandbox(settings.kind, settings)
+    opened = find_sandbox(settings.kind, settings)
     err = Console(stderr=True)
     found: list[Finding] = []
     for finding in examine(opened):

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from sandbox import images
-from sandbox.backends import BACKENDS, Kind, open_sandbox
+from sandbox.backends import BACKENDS, Kind, find_sandbox
 from sandbox.conformance import OPTIONAL, Bench, checks, run_check
 from sandbox.errors import SandboxError
 from sandbox.settings import SandboxSettings
@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("kind", nargs="?", default="auto", choices=["auto", *BACKENDS])
     kind: Kind = parser.parse_args().kind
     try:
-        sandbox = open_sandbox(kind, SandboxSettings())
+        sandbox = find_sandbox(kind, SandboxSettings())
         bench = Bench(sandbox, images.bare(sandbox))
     except SandboxError as error:
         sys.stdout.write(f"{error}\n")

@@ -1,18 +1,33 @@
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from sandbox import images
 from sandbox.conformance import OPTIONAL, PROBES, checks
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
 from sandbox.guarantees import PROMISES, Memory, examine, must_hold, open_checked, required
 from sandbox.pool import PooledSandbox
+from sandbox.runc.jail import BUNDLE
 from sandbox.settings import ALWAYS, SandboxSettings
 from tests.sandbox.conftest import opened, settings
 
+HOLD = """
+import sys, time
+from pathlib import Path
+from sandbox.backends import BACKENDS
+from sandbox.contract import Limits
+from sandbox.settings import SandboxSettings
+sandbox = BACKENDS["runc"](SandboxSettings(cache_dir=Path(sys.argv[1]), base_image="toolchain"))
+with sandbox.open(sys.argv[2], Limits()):
+    print("open", flush=True)
+    time.sleep(300)
+"""
 NETWORK, MEMORY = "the network is closed", "memory is limited"
 
 
@@ -55,6 +70,20 @@ def test_no_box_is_started_ahead_for_the_check() -> None:
         checked = open_checked(chosen)
         assert isinstance(checked, PooledSandbox)
         assert checked.empty() == 0
+
+
+def test_what_a_killed_process_left_is_removed_when_the_next_one_starts() -> None:
+    sandbox = opened("runc")
+    image = images.bare(sandbox)
+    argv = [sys.executable, "-c", HOLD, str(settings().cache_dir), image]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        (bundle,) = Path(tempfile.gettempdir()).glob(f"{BUNDLE}{process.pid}-*")
+        process.kill()
+    assert bundle.exists()
+    open_checked(settings(kind="runc"))
+    assert not bundle.exists()
 
 
 @pytest.mark.parametrize("name", [NETWORK, MEMORY, "processes are limited"])
