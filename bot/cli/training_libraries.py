@@ -90,7 +90,9 @@ def plan(config: Config = "qwen2.5-coder-32b") -> None:
 
 @app.command()
 def data(
-    out_file: Annotated[Path, typer.Option("--out", help="Where the tasks or verdicts go.")],
+    out_file: Annotated[Path, typer.Option("--out", help="Where the tasks or verdicts go.")] = Path(
+        "tasks.jsonl"
+    ),
     instances: Annotated[
         list[Path] | None,
         typer.Option(help="JSONL or parquet of SWE-Fixer, SWE-Gym or SWE-bench-extra; repeat it."),

@@ -50,6 +50,10 @@ class Pool:
         distinct = {each.example.key: each for each in scored}
         if distinct:
             self._scored[instance_id] = tuple(distinct.values())
+        self.note(instance_id, step)
+
+    def note(self, instance_id: str, step: int) -> None:
+        """The task was sampled at this step, whether or not anything was usable."""
         self._made_at[instance_id] = step
 
     def stale(self, instance_id: str, step: int, refresh_every: int) -> bool:
@@ -58,6 +62,11 @@ class Pool:
             return False
         made = self._made_at.get(instance_id)
         return made is None or step - made >= refresh_every
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The tasks that have candidates."""
+        return frozenset(self._scored)
 
     def draw(self, instance_id: str, k: int, turn: tuple[int, int]) -> Draw:
         """At most k examples for one rollout; `turn` is the step and the rollout's number."""

@@ -25,8 +25,9 @@ Ids = list[list[int]]
 Generate = Callable[[Ids], list[list[int]]]
 """Samples one completion for each prompt, as token ids."""
 
-Gather = Callable[[list[tuple[str, str]]], list[tuple[str, str]]]
-"""Puts together what all processes sampled: task and completion."""
+Sample = tuple[str, Example, float]
+Gather = Callable[[list[Sample]], list[Sample]]
+"""Puts together what all processes sampled: task, usable completion and R of it."""
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class Conditioner:
         self._config, self._tokenizer, self._scorer = config, tokenizer, scorer
         self.tasks = TaskFile(config.data.tasks)
         self.pool = Pool(config.run.seed)
+        self.waiting: dict[str, tuple[Example, ...]] = {}
+        """Candidates of a file, which are scored when their task comes up and not before."""
 
     @property
     def profile(self) -> Profile:
@@ -68,7 +71,13 @@ class Conditioner:
         return self._config.model.profile
 
     def needs_refresh(self, ids: Sequence[str], step: int) -> bool:
-        """Whether any of these tasks has examples that are too old."""
+        """Whether any of these tasks has examples that are too old; those of a file count from 0.
+
+        Raises:
+            BadInputError: the scorer does not answer.
+        """
+        for instance_id in set(ids) & self.waiting.keys():
+            self._put(self._scored(instance_id, self.waiting.pop(instance_id)), step=0)
         every = self._config.rl.refresh_every
         return any(self.pool.stale(each, step, every) for each in ids)
 
@@ -84,25 +93,28 @@ class Conditioner:
         """
         shown = self.rollouts(ids, step, purpose=1)
         texts = self.decode(generate(shown.prompt_ids))
-        written = gather(list(zip(ids, texts, strict=True)))
-        by_task: dict[str, list[str]] = {}
-        for instance_id, text in written:
-            by_task.setdefault(instance_id, []).append(text)
-        for instance_id, completions in by_task.items():
-            self.add(instance_id, completions, step)
+        mine: list[Sample] = []
+        for instance_id in dict.fromkeys(ids):
+            written = [text for each, text in zip(ids, texts, strict=True) if each == instance_id]
+            task = self.tasks.get(instance_id)
+            read = [usable(task, text, self.profile) for text in written]
+            mine += self._scored(instance_id, [example for example in read if example])
+        self._put(gather(mine), step)
+        for instance_id in ids:
+            self.pool.note(instance_id, step)
 
-    def add(self, instance_id: str, completions: Sequence[str], step: int) -> None:
-        """Score a task's completions and let them take the place of its earlier ones.
-
-        Raises:
-            BadInputError: there is no such task, or the scorer does not answer.
-        """
+    def _scored(self, instance_id: str, examples: Sequence[Example]) -> list[Sample]:
         task = self.tasks.get(instance_id)
-        read = [usable(task, text, self.profile) for text in completions]
-        examples = [example for example in read if example]
-        scores = self._scorer.score([(task, example) for example in examples])
+        scores = self._scorer.score([(task, each) for each in examples]) if examples else []
         pairs = zip(examples, scores, strict=True)
-        self.pool.replace(instance_id, (Scored(e, score) for e, score in pairs), step)
+        return [(instance_id, example, score) for example, score in pairs]
+
+    def _put(self, samples: Sequence[Sample], step: int) -> None:
+        by_task: dict[str, list[Scored]] = {}
+        for instance_id, example, score in samples:
+            by_task.setdefault(instance_id, []).append(Scored(example, score))
+        for instance_id, scored in by_task.items():
+            self.pool.replace(instance_id, scored, step)
 
     def rollouts(self, ids: Sequence[str], step: int, purpose: int = 0) -> Rollouts:
         """A prompt for each rollout; whether a task is shown examples is decided for its group."""

@@ -144,12 +144,13 @@ def watching(run: StageRun) -> "TrainerCallback":
     class Watching(TrainerCallback):
         def on_log(
             self,
-            args: object,  # noqa: ARG002  # the library passes it
+            args: object,
             state: Any,
-            control: object,  # noqa: ARG002  # the library passes it
+            control: object,
             logs: Any = None,
             **_: object,
         ) -> None:
+            del args, control  # the library passes them by position
             told = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
             if state.is_world_process_zero:
                 with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:

@@ -76,14 +76,14 @@ def _train(run: StageRun, resumed: str | None) -> Path:
 
 
 def _fill(conditioner: Conditioner, config: LargeConfig, resumed: str | None) -> None:
-    """The pool as a checkpoint holds it, else as the file of candidates does, else empty."""
+    """The pool as a checkpoint holds it, and for the other tasks as the file of candidates does."""
     kept = Path(resumed) / POOL if resumed else None
     if kept and kept.is_file():
         conditioner.pool.restore(kept, conditioner.tasks, conditioner.profile)
-    elif config.data.candidates:
+    if config.data.candidates:
         found = read_candidates(config.data.candidates, conditioner.tasks, conditioner.profile)
-        for instance_id, examples in found.items():
-            conditioner.add(instance_id, [e.completion for e in examples], step=0)
+        kept_ids = conditioner.pool.known
+        conditioner.waiting = {k: v for k, v in found.items() if k not in kept_ids}
     elif config.rl.refresh_every == 0 and config.rl.without_examples < 1:
         raise BadInputError(
             "with rl.refresh_every = 0 the examples come from data.candidates alone, which is not "
@@ -135,7 +135,8 @@ def _keeping(conditioner: Conditioner) -> "TrainerCallback":
     from transformers import TrainerCallback
 
     class Keeping(TrainerCallback):
-        def on_save(self, args: Any, state: Any, control: object, **_: object) -> None:  # noqa: ARG002  # the library passes it
+        def on_save(self, args: Any, state: Any, control: object, **_: object) -> None:
+            del control  # the library passes it by position
             if state.is_world_process_zero:
                 folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
                 write_rows(folder / POOL, conditioner.pool.rows())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.training.libraries.messages import Example
+from engine.training.libraries.messages import Example, usable
 from engine.training.libraries.pool import NOTHING, Pool, Scored
 from engine.training.libraries.rollouts import Conditioner, advantages
 from engine.training.libraries.runs import load_tokenizer
@@ -88,6 +88,15 @@ def conditioner(told: dict[str, dict[str, object]], tiny: Path) -> Conditioner:
     return Conditioner(config_of(told), load_tokenizer(str(tiny)), Similarity())
 
 
+def wait_for(conditioner: Conditioner, *completions: str) -> None:
+    """Candidates of a file, taken up when their task comes up."""
+    task = conditioner.tasks.get("octo__sums-1")
+    read = tuple(usable(task, text, conditioner.profile) for text in completions)
+    conditioner.waiting = {task.instance_id: read}
+    assert not conditioner.needs_refresh([task.instance_id], 0)
+    assert not conditioner.waiting
+
+
 def test_what_is_sampled_for_a_refresh_becomes_the_next_prompts_examples(conditioner):
     ids = ["octo__sums-1", "octo__sums-1"]
     assert conditioner.needs_refresh(ids, 0)
@@ -102,7 +111,7 @@ def test_what_is_sampled_for_a_refresh_becomes_the_next_prompts_examples(conditi
 
 def test_a_rollout_that_repeats_an_example_is_counted_as_copied(conditioner):
     encode = conditioner._tokenizer.encode
-    conditioner.add("octo__sums-1", [BAD], 0)
+    wait_for(conditioner, BAD)
     draws = conditioner.rollouts(["octo__sums-1"] * 3, 0).draws
     completions = [encode(text) for text in (BAD, GOOD, "no edit")]
     found = conditioner.outcomes(["octo__sums-1"] * 3, completions, draws)
@@ -116,7 +125,7 @@ def test_a_rollout_that_repeats_an_example_is_counted_as_copied(conditioner):
 def test_all_rollouts_of_a_task_are_shown_examples_or_none_is(told, tiny):
     told["rl"] |= {"without_examples": 0.5}
     both = Conditioner(config_of(told), load_tokenizer(str(tiny)), Similarity())
-    both.add("octo__sums-1", [GOOD, BAD], 0)
+    wait_for(both, GOOD, BAD)
     kinds = set()
     for step in range(20):
         draws = both.rollouts(["octo__sums-1"] * 4, step).draws
