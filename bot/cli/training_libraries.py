@@ -62,7 +62,8 @@ def rl(config: Config) -> None:
 def plan(config: Config = "qwen2.5-coder-32b") -> None:
     """Parameters, bytes and cards that every stage needs, computed from the model's numbers."""
     from engine.training.libraries.config import load_config
-    from engine.training.libraries.plan import RESERVE, needs, parameters
+    from engine.training.libraries.memory import parameters
+    from engine.training.libraries.plan import RESERVE, needs
 
     read = load_config(config)
     found = list(needs(read))
@@ -111,10 +112,11 @@ def data(
     """Public data, downloaded by you, to tasks (--instances --clones) or verdicts."""
     from engine.errors import BadInputError
     from engine.training.libraries import public_data
+    from engine.training.libraries.public_tables import HOW_TO_GET
     from engine.training.libraries.tasks import TaskFile, write_rows
 
     if how:
-        out.print(public_data.HOW_TO_GET, highlight=False)
+        out.print(HOW_TO_GET, highlight=False)
         return
     report = public_data.Report()
     if instances and clones:

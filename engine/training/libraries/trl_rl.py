@@ -13,17 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadInputError
 from engine.training.libraries.config import LargeConfig
+from engine.training.libraries.loading import load_model, load_tokenizer, require_libraries
 from engine.training.libraries.pool import read_candidates
 from engine.training.libraries.rollouts import Conditioner, Ids, Outcome, advantages
-from engine.training.libraries.runs import (
-    StageRun,
-    load_model,
-    load_tokenizer,
-    require_libraries,
-    told_errors,
-    training_arguments,
-    watching,
-)
+from engine.training.libraries.runs import StageRun, told_errors, training_arguments, watching
 from engine.training.libraries.scoring import make_scorer
 from engine.training.libraries.tasks import write_rows
 from engine.training.libraries.trl_sft import lora, save

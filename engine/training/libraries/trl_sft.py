@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadInputError
 from engine.training.libraries.config import LargeConfig
+from engine.training.libraries.loading import load_model, load_tokenizer, require_libraries
 from engine.training.libraries.messages import Example, completion_ids, prompt_ids, target
 from engine.training.libraries.messages import task_prompt as prompt_of
 from engine.training.libraries.pool import read_candidates
-from engine.training.libraries.runs import (
-    StageRun,
-    load_model,
-    load_tokenizer,
-    require_libraries,
-    told_errors,
-    training_arguments,
-    watching,
-)
+from engine.training.libraries.runs import StageRun, told_errors, training_arguments, watching
 from engine.training.libraries.tasks import Task, TaskFile
 
 if TYPE_CHECKING:

@@ -4,15 +4,13 @@ import pytest
 
 from engine.errors import BadInputError
 from engine.training.libraries.config import SHIPPED, Architecture, load_config
-from engine.training.libraries.plan import (
-    GIB,
+from engine.training.libraries.memory import (
     adapter_parameters,
-    cards_for,
     full_state,
     kv_cache,
-    needs,
     parameters,
 )
+from engine.training.libraries.plan import GIB, cards_for, needs
 
 SMALL = Architecture(
     hidden=64, layers=3, heads=4, kv_heads=2, intermediate=96, vocabulary=256, tied_embeddings=True

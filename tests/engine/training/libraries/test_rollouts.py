@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.training.libraries.loading import load_tokenizer
 from engine.training.libraries.messages import Example, usable
 from engine.training.libraries.pool import NOTHING, Pool, Scored
 from engine.training.libraries.rollouts import Conditioner, advantages
-from engine.training.libraries.runs import load_tokenizer
 from engine.training.libraries.scoring import Similarity, objective
 from tests.engine.training.libraries.conftest import config_of
 
