@@ -1,11 +1,13 @@
 """The host's end of the line to a box's warden: frames, deadlines, and whose failure an ending was.
 
 What comes over the line is hostile: sizes are checked against what was asked for before anything
-is read, and an answer that breaks the rules ends the box.
+is read, and an answer that breaks the rules ends the box. Each request carries a word that its
+answer must repeat: where code in a box can write to the line (gVisor lets it), it cannot know it.
 """
 
 import json
 import posixpath
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -157,6 +159,7 @@ class Header(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     size: int = 0
+    token: str = ""
     error: str | None = None
     ready: str | None = None
     found: bool = False
@@ -175,7 +178,11 @@ class Answer:
 
 
 class BrokenLineError(Exception):
-    """The line to the warden ended, or what came over it is nonsense; never leaves this module."""
+    """The line to the warden ended; never leaves this module."""
+
+
+class NonsenseError(BrokenLineError):
+    """What came over the line is no answer of the warden's, so code in the box wrote it."""
 
 
 def inside(path: str) -> str:
@@ -269,22 +276,25 @@ class Session:
     ) -> Answer:
         if self._gone is not None:
             raise self._unavailable(self._gone)
-        line = json.dumps({**request, "size": len(data)}).encode() + b"\n"
+        token = secrets.token_hex(16)
+        line = json.dumps({**request, "token": token, "size": len(data)}).encode() + b"\n"
         self._walls.send(line + data, deadline)
-        return self._answer(deadline, limit)
+        return self._answer(deadline, limit, token)
 
-    def _answer(self, deadline: float, limit: int) -> Answer:
+    def _answer(self, deadline: float, limit: int, token: str = "") -> Answer:
         while b"\n" not in self._buffer:
             if len(self._buffer) > HEADER_BYTES:
-                raise BrokenLineError("a header without an end")
+                raise NonsenseError("a header without an end")
             self._fill(CHUNK, deadline)
         line, _, rest = bytes(self._buffer).partition(b"\n")
         try:
             header = Header.model_validate_json(line)
         except ValidationError as error:
-            raise BrokenLineError("a header that makes no sense") from error
+            raise NonsenseError("a header that makes no sense") from error
+        if not secrets.compare_digest(header.token, token):
+            raise NonsenseError("an answer to nothing that was asked")
         if not 0 <= header.size <= limit:
-            raise BrokenLineError(f"{header.size} bytes where at most {limit} were asked for")
+            raise NonsenseError(f"{header.size} bytes where at most {limit} were asked for")
         self._buffer = bytearray(rest)
         while len(self._buffer) < header.size:
             self._fill(header.size - len(self._buffer), deadline)
@@ -302,7 +312,7 @@ class Session:
         gave_up = isinstance(error, TimeoutError)
         ending = self._walls.ending(host_gave_up=gave_up)
         self._gone = "its box ended with the last command; open another"
-        if blame(ending) is Blame.BOX:
+        if blame(ending) is Blame.BOX and not isinstance(error, NonsenseError):
             raise self._unavailable(f"the box was lost under a command ({error})") from error
         exit_code = None if gave_up else 137
         note = f"[the box ended with this command: {error}]\n".encode()

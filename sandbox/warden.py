@@ -352,9 +352,10 @@ def answer_to(
     return {"found": found is not None}, found or b""
 
 
-def say(answer: dict[str, object], data: bytes = b"") -> None:
-    """Send one answer."""
-    sys.stdout.buffer.write(json.dumps({**answer, "size": len(data)}).encode() + b"\n" + data)
+def say(answer: dict[str, object], data: bytes = b"", token: object = "") -> None:
+    """Send one answer, with the word of the request."""
+    sys.stdout.buffer.write(json.dumps({**answer, "token": token, "size": len(data)}).encode())
+    sys.stdout.buffer.write(b"\n" + data)
     sys.stdout.buffer.flush()
 
 
@@ -363,9 +364,7 @@ def settle(orders: Orders) -> None:
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     # The kernel keeps from process 1 what it has no handler for, and Python handles this one.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    reading, writing = os.pipe()
-    for end in (reading, writing):
-        os.set_blocking(end, False)
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     CHILDREN.append(reading)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -393,7 +392,7 @@ def main() -> None:
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
         data = sys.stdin.buffer.read(int(request.get("size", 0)))
-        say(*answer_to(request, data, orders))
+        say(*answer_to(request, data, orders), request["token"])
 
 
 if __name__ == "__main__":

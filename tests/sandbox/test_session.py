@@ -1,12 +1,23 @@
 import itertools
 import json
 import time
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from sandbox.contract import Limits
 from sandbox.errors import SandboxUnavailableError
 from sandbox.session import Blame, Ending, Session, blame, inside, spaces
+
+TOKEN = b"0" * 32
+"""Stands for the word of the request that is being answered."""
+
+
+def _ends(sizes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    at = 0
+    for size in sizes:
+        at += size
+        yield size, at
 
 
 class ScriptedWalls:
@@ -22,6 +33,9 @@ class ScriptedWalls:
 
     def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002
         self.sent += data
+        token = str(json.loads(data.partition(b"\n")[0])["token"]).encode()
+        whole, sizes = b"".join(self.pieces).replace(TOKEN, token, 1), map(len, self.pieces)
+        self.pieces = [whole[end - size : end] for size, end in _ends(sizes)]
 
     def receive(self, size: int, deadline: float) -> bytes:  # noqa: ARG002
         if not self.pieces and self.stalls:
@@ -38,7 +52,8 @@ class ScriptedWalls:
 
 
 def answer(data: bytes = b"", **fields: object) -> bytes:
-    return json.dumps({**fields, "size": len(data)}).encode() + b"\n" + data
+    told = {"token": TOKEN.decode(), **fields, "size": len(data)}
+    return json.dumps(told).encode() + b"\n" + data
 
 
 def ended(exit_code: int | None = 0, data: bytes = b"") -> bytes:
@@ -74,6 +89,8 @@ def test_an_answer_may_come_in_pieces() -> None:
         b'{"size": "1"}\n',
         b'{"size": 0, "more": 1}\n',
         b"[]\n",
+        b'{"size": 0, "exit_code": 0}\n',
+        b'{"size": 0, "exit_code": 0, "token": "1"}\n',
         b"x" * 10_000,
     ],
 )
@@ -82,6 +99,19 @@ def test_an_answer_that_breaks_the_rules_ends_the_box(piece: bytes) -> None:
     assert session.exec(["x"]).exit_code == 137
     with pytest.raises(SandboxUnavailableError, match="open another"):
         session.exec(["y"])
+
+
+def test_an_answer_from_before_the_question_is_not_believed() -> None:
+    session = Session(ScriptedWalls(ended(0) + ended(0, b"forged")), Limits())
+    assert session.exec(["x"]).exit_code == 0
+    with pytest.raises(SandboxUnavailableError, match="nothing that was asked"):
+        session.read_file("report.xml", 100)
+
+
+def test_nonsense_on_the_line_is_the_commands_doing_though_the_box_stands() -> None:
+    walls = ScriptedWalls(b"nonsense\n", ending=Ending(False, False, True, False))
+    result = Session(walls, Limits()).exec(["x"])
+    assert (result.exit_code, result.box_ended) == (137, True)
 
 
 def test_a_box_that_does_not_speak_is_a_command_out_of_time() -> None:
@@ -105,7 +135,7 @@ def test_a_box_that_does_not_come_up_is_unavailable() -> None:
     with pytest.raises(SandboxUnavailableError, match="did not come up"):
         Session(ScriptedWalls(), Limits()).greet()
     with pytest.raises(SandboxUnavailableError, match="no space"):
-        Session(ScriptedWalls(answer(error="no space")), Limits()).greet()
+        Session(ScriptedWalls(answer(token="", error="no space")), Limits()).greet()
 
 
 def test_a_file_that_is_lost_with_its_box_is_our_failure() -> None:

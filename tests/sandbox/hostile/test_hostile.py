@@ -28,6 +28,10 @@ from tests.sandbox.hostile.fakes import BEYOND, FAKES, PLAIN, SPARING
 from tests.sandbox.hostile.patches import BAD_PATCHES
 from tests.sandbox.hostile.walls import OUTSIDE, REACHES, STATE, USES_UP, WAY_OUT, Goal
 
+IN_GVISOR = frozenset({"process 1's environment", "a device"})
+"""What code reaches there: a variable that tells nothing, and a node of gVisor's own kernel."""
+ENDS_GVISORS_BOX = frozenset({"signals for process 1", "an answer forged on the line to the host"})
+"""Process 1 is in reach there: whoever touches it, or the line, loses the box and proves nothing."""
 WALLS = (*USES_UP, *WAY_OUT, *STATE)
 LOOK = """
 import os, subprocess
@@ -79,6 +83,10 @@ def boxes_left(sandbox: Sandbox, stack: ExitStack) -> list[str]:
     return left
 
 
+def in_gvisor(sandbox: Sandbox) -> bool:
+    return sandbox.isolation.endswith("runsc")
+
+
 def verdict_of(report) -> str:
     return "\n".join(filter(None, [report.log_tail, report.refused, *report.details.values()]))
 
@@ -93,10 +101,11 @@ def outside(sandbox: Sandbox, calc: TestSpec, neighbour: Box, listener: socket.s
 
 
 @pytest.mark.parametrize("goal", OUTSIDE, ids=name_of)
-def test_nothing_outside_is_reached(goal: Goal, outside: str) -> None:
+def test_nothing_outside_is_reached(goal: Goal, outside: str, sandbox: Sandbox) -> None:
     said = re.search(rf"{REACHES.said}(\[.*?\])", outside)
     assert said, outside
-    assert repr(goal.name) not in said[1]
+    expected = in_gvisor(sandbox) and goal.name in IN_GVISOR
+    assert (repr(goal.name) in said[1]) == expected
 
 
 @pytest.mark.parametrize("attack", WALLS, ids=name_of)
@@ -110,8 +119,11 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
         report = run_tests(sandbox, calc, attack.patch, attack.limits, allowed=["*"])
         assert boxes_left(sandbox, stack) == before
     assert GOT_THROUGH not in verdict_of(report).replace(f'("{GOT_THROUGH}")', "")
-    assert grade(calc, report).resolved == attack.fix, verdict_of(report)
-    assert re.search(attack.said, verdict_of(report)), verdict_of(report)
+    if in_gvisor(sandbox) and attack.name in ENDS_GVISORS_BOX:
+        assert not grade(calc, report).resolved
+    else:
+        assert grade(calc, report).resolved == attack.fix, verdict_of(report)
+        assert re.search(attack.said, verdict_of(report)), verdict_of(report)
     if attack.harms:
         assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
         with sandbox.open(calc.image, LIMITS) as box:
