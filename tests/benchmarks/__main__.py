@@ -12,7 +12,7 @@ from rich.table import Table
 from bot.errors import BotError
 from engine.errors import EngineError
 from sandbox.errors import SandboxError
-from tests.benchmarks import boxes, candidates, demo, receiver, runtimes, tokens
+from tests.benchmarks import boxes, candidates, copies, demo, receiver, runtimes, tokens
 
 NOT_MEASURED = (
     BotError,
@@ -26,6 +26,7 @@ NOT_MEASURED = (
 Figures = dict[str, float | int | str]
 BENCHES: dict[str, Callable[[], Figures]] = {
     "boxes": boxes.measure,
+    "copies": copies.measure,
     "receiver": receiver.measure,
     "tokens": tokens.measure,
     "runtimes": runtimes.measure,
