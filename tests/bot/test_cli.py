@@ -71,7 +71,9 @@ def test_solve_tells_the_log_and_a_recipe_to_paste_where_nothing_can_be_built(tm
     result = RUN.invoke(cli.app, [*arguments, "--sandbox", "bubblewrap"])
     assert result.exit_code == 3
     assert "name them under `projects`" in result.stdout
-    assert "projects:\n  api:\n    language: go\n  web:\n    language: javascript\n" in result.stdout
+    assert (
+        "projects:\n  api:\n    language: go\n  web:\n    language: javascript\n" in result.stdout
+    )
 
 
 def test_solve_exits_with_3_when_there_is_no_patch(tmp_path, issue):
