@@ -16,10 +16,11 @@ from engine.errors import BadInputError
 
 if TYPE_CHECKING:
     from engine.training.benchmark import Mean, Report, Share
-    from engine.training.search import SearchTask, TaskResult
+    from engine.training.search import Check, SearchTask, TaskResult
     from sandbox.contract import Sandbox as AnySandbox
 
-    TasksIn = Callable[[Sequence[tuple[int, "Given"]], AnySandbox], list[SearchTask]]
+    Bench = tuple[list[SearchTask], Check]
+    BenchOf = Callable[[Sequence[tuple[int, "Given"]], AnySandbox], Bench]
 
 BUILD = Path("build")
 Given = TypeVar("Given")
@@ -42,6 +43,12 @@ Out = Annotated[
     typer.Option("--out", help="JSON, written after each; a run goes on where it ended."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line on stdout.")]
+Together = Annotated[
+    int,
+    typer.Option(
+        min=1, max=256, help="How many are searched side by side, sharing boxes and time."
+    ),
+]
 Told = Annotated[
     bool, typer.Option("--issue", help="Tell the model one line about a call that fails.")
 ]
@@ -59,6 +66,7 @@ class _Run:
     proposer: str
     seed: int
     sandbox: Literal["auto", "docker", "runc", "bubblewrap"]
+    together: int
     out_file: Path | None
     as_json: bool
 
@@ -69,7 +77,7 @@ class _Run:
         return (
             f"evoscale bench {self.benchmark} {self.data}{sample} --iterations {self.iterations} "
             f"--candidates {self.candidates} --proposer {self.proposer} --seed {self.seed} "
-            f"--sandbox {self.sandbox}"
+            f"--sandbox {self.sandbox} --together {self.together}"
         )
 
 
@@ -81,6 +89,7 @@ def humanevalfix(
     proposer: Proposer = "sample",
     seed: Seed = 0,
     sandbox: Sandbox = "bubblewrap",
+    together: Together = 8,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +108,7 @@ def humanevalfix(
         proposer,
         seed,
         sandbox,
+        together,
         out_file,
         as_json,
     )
@@ -115,6 +125,7 @@ def refactory(
     seed: Seed = 0,
     sandbox: Sandbox = "bubblewrap",
     told: Told = False,
+    together: Together = 8,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -135,16 +146,15 @@ def refactory(
         proposer,
         seed,
         sandbox,
+        together,
         out_file,
         as_json,
     )
 
-    def tasks_in(
-        programs: Sequence[tuple[int, WrongProgram]], engine: "AnySandbox"
-    ) -> "list[SearchTask]":
+    def bench_of(programs: Sequence[tuple[int, WrongProgram]], engine: "AnySandbox") -> "Bench":
         return search_tasks(programs, Boxes(engine, images.bare(engine)), told=told)
 
-    _measure(run, read_programs(data), tasks_in)
+    _measure(run, read_programs(data), bench_of)
 
 
 def mutants(
@@ -162,6 +172,7 @@ def mutants(
     seed: Seed = 0,
     sandbox: Sandbox = "bubblewrap",
     told: Told = False,
+    together: Together = 8,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -183,20 +194,19 @@ def mutants(
         proposer,
         seed,
         sandbox,
+        together,
         out_file,
         as_json,
     )
     held_out = frozenset(kind.rewrite.__name__ for kind in HELD_OUT)
 
-    def tasks_in(
-        found: Sequence[tuple[int, ExecutableTask]], engine: "AnySandbox"
-    ) -> "list[SearchTask]":
+    def bench_of(found: Sequence[tuple[int, ExecutableTask]], engine: "AnySandbox") -> "Bench":
         return search_tasks(found, boxes_for_packages(engine, wheels), held_out, told=told)
 
-    _measure(run, read_mutants(files), tasks_in)
+    _measure(run, read_mutants(files), bench_of)
 
 
-def _measure(run: _Run, given: Sequence[Given], tasks_in: "TasksIn[Given]") -> None:
+def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> None:
     """Search the sample, keep what is found, and say the figures."""
     from engine import models
     from engine.settings import EngineSettings
@@ -209,7 +219,7 @@ def _measure(run: _Run, given: Sequence[Given], tasks_in: "TasksIn[Given]") -> N
         check_writable(run.out_file)
     known = read_known(run.out_file, run.command)
     engine = open_sandbox(run.sandbox, SandboxSettings(kind=run.sandbox))
-    tasks = tasks_in(numbered(given, run.sample, run.seed), engine)
+    bench = bench_of(numbered(given, run.sample, run.seed), engine)
     blind = run.proposer == "random"
     with nullcontext() if blind else models.opened(EngineSettings()) as model:
         search = Search(
@@ -219,10 +229,11 @@ def _measure(run: _Run, given: Sequence[Given], tasks_in: "TasksIn[Given]") -> N
             seed=run.seed,
             iterations=run.iterations,
             candidates=run.candidates,
+            together=run.together,
         )
         report = run_benchmark(
             run.benchmark,
-            tasks,
+            bench,
             search,
             isolation=engine.isolation,
             on_progress=_saying(run, known),

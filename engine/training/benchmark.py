@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.training.search import Search, SearchTask, TaskResult, run_search
+from engine.training.search import Check, Search, SearchTask, TaskResult, run_search
 
 Z = 1.959964
 """Standard deviations on either side of a 95 % interval."""
@@ -63,20 +63,20 @@ class Report:
 
 def run_benchmark(
     name: str,
-    tasks: Sequence[SearchTask],
+    bench: tuple[Sequence[SearchTask], Check],
     search: Search,
     *,
     isolation: str,
     on_progress: Callable[[TaskResult], None],
     known: Mapping[str, TaskResult] | None = None,
 ) -> Report:
-    """Search every task that is not known from an earlier run, and count.
+    """Search every task of a benchmark that is not known from an earlier run, and count.
 
     Raises:
         ModelUnavailableError: the model cannot be loaded.
         SandboxUnavailableError: no box can be opened.
     """
-    results = run_search(tasks, search, on_progress, known or {})
+    results = run_search(*bench, search, on_progress, known or {})
     groups = _apart(results, lambda result: result.group)
     most = search.iterations * search.candidates
     return Report(

@@ -2,12 +2,13 @@
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadInputError
-from engine.training.search import Region, SearchTask
+from engine.training.search import PARALLEL_TASKS, Check, Region, SearchTask
 from engine.training.verdicts import run_programs
 from sandbox import images
 from sandbox.contract import Sandbox
@@ -80,35 +81,45 @@ def _entry(module: ast.Module, name: str) -> ast.FunctionDef:
     return found[-1]
 
 
-def search_tasks(tasks: Sequence[tuple[int, FixTask]], sandbox: Sandbox) -> list[SearchTask]:
-    """The tasks as the search takes them; their tests run in boxes of `sandbox`.
+def search_tasks(
+    tasks: Sequence[tuple[int, FixTask]], sandbox: Sandbox
+) -> tuple[list[SearchTask], Check]:
+    """The tasks as the search takes them, and their tests, which run in boxes of `sandbox`.
 
     Raises:
         SandboxUnavailableError: no box can be opened.
     """
-    image = images.bare(sandbox)
-    return [
+    found = [
         SearchTask(
             number=number,
             task_id=task.task_id,
             group=task.bug_type,
             regions=(Region(task.before, task.function, f"\n{task.after}"),),
-            check=_Tests(task, sandbox, image),
             visible=bool(task.visible_test),
         )
         for number, task in tasks
     ]
+    return found, _Tests({task.task_id: task for _, task in tasks}, sandbox, images.bare(sandbox))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tests:
-    """A task's two tests; a program passes when it runs one to its end."""
+    """The tasks' two tests; a program passes when it runs one to its end."""
 
-    task: FixTask
+    tasks: Mapping[str, FixTask]
     sandbox: Sandbox
     image: str
 
-    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
-        test = self.task.hidden_test if hidden else self.task.visible_test
-        whole = [f"{program}\n{test}\n" for program in programs]
-        return run_programs(whole, sandbox=self.sandbox, image=self.image)
+    def __call__(
+        self, asked: Sequence[tuple[str, Sequence[str]]], *, hidden: bool
+    ) -> list[list[bool]]:
+        """Run every task's programs in a box of their own, two boxes at a time."""
+
+        def run(order: tuple[str, Sequence[str]]) -> list[bool]:
+            task = self.tasks[order[0]]
+            test = task.hidden_test if hidden else task.visible_test
+            whole = [f"{program}\n{test}\n" for program in order[1]]
+            return run_programs(whole, sandbox=self.sandbox, image=self.image)
+
+        with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
+            return list(pool.map(run, asked))

@@ -1,6 +1,6 @@
 """The benchmark of held-out mutants: executable tasks of packages that nothing is trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from engine.training.executable import ExecutableTask, calls_of, read_tasks, ver
 from engine.training.issues import title_of
 from engine.training.outcomes import Boxes, run_calls
 from engine.training.packages import image_of
-from engine.training.search import Region, SearchTask
+from engine.training.search import Check, Region, SearchTask
 from engine.training.unseen import MANIFEST
 from engine.training.wheels import fetch_wheels, load_manifest
 from sandbox.contract import Sandbox
@@ -53,33 +53,44 @@ def search_tasks(
     held_out: frozenset[str],
     *,
     told: bool = False,
-) -> list[SearchTask]:
-    """The tasks as the search takes them, by package; bugs of the kinds `held_out` apart.
+) -> tuple[list[SearchTask], Check]:
+    """The tasks as the search takes them, by package, and their examples.
 
-    With `told` the model is shown the issue's title.
+    Bugs of the kinds `held_out` are counted apart. With `told` the model is shown the issue's
+    title.
     """
-    return [
+    found = [
         SearchTask(
             number=number,
             task_id=task.instance_id,
             group=task.package,
             regions=(Region("", task.source, ""),),
-            check=_Examples(task, boxes),
             issue=title_of(task.problem_statement) if told else "",
             subset=HELD_OUT_KINDS if task.kind in held_out else SEEN_KINDS,
         )
         for number, task in tasks
     ]
+    return found, _Examples({task.instance_id: task for _, task in tasks}, boxes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """A task's examples; the verdict takes all of them."""
+    """The tasks' examples; the verdict takes all of them."""
 
-    task: ExecutableTask
+    tasks: Mapping[str, ExecutableTask]
     boxes: Boxes
 
-    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
-        (answers,) = run_calls([calls_of(self.task, programs)], self.boxes)
-        found = [verdicts(self.task, heard) for heard in answers]
-        return [all(right if hidden else right[: self.task.shown]) for right in found]
+    def __call__(
+        self, asked: Sequence[tuple[str, Sequence[str]]], *, hidden: bool
+    ) -> list[list[bool]]:
+        orders = [calls_of(self.tasks[name], programs) for name, programs in asked]
+        found = zip(asked, run_calls(orders, self.boxes), strict=True)
+        return [
+            [self._passes(self.tasks[name], heard, hidden=hidden) for heard in answers]
+            for (name, _), answers in found
+        ]
+
+    @staticmethod
+    def _passes(task: ExecutableTask, heard: Sequence[str], *, hidden: bool) -> bool:
+        right = verdicts(task, heard)
+        return all(right if hidden else right[: task.shown])

@@ -8,7 +8,7 @@ import ast
 import difflib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ from random import Random
 from engine.errors import BadInputError
 from engine.line_format import MAX_LINES
 from engine.training.outcomes import Boxes, Calls, run_calls
-from engine.training.search import Region, SearchTask
+from engine.training.search import Check, Region, SearchTask
 
 MAX_REGIONS = 3
 ONE_LINE = "one line from the reference"
@@ -88,7 +88,7 @@ def _program(row: dict[str, object]) -> WrongProgram:
 
 def search_tasks(
     programs: Sequence[tuple[int, WrongProgram]], boxes: Boxes, *, told: bool = False
-) -> list[SearchTask]:
+) -> tuple[list[SearchTask], Check]:
     """The programs as the search takes them, each run once to know a case that it fails.
 
     Those that fail none are left out: what is wrong with them cannot be seen by running them. With
@@ -98,46 +98,60 @@ def search_tasks(
         SandboxUnavailableError: no box can be opened, or the box failed.
     """
     orders = [_calls(program, program.cases, [program.source]) for _, program in programs]
-    found = []
+    tasks: list[SearchTask] = []
+    shared: dict[str, _Cases] = {}
     for (number, program), (heard,) in zip(programs, run_calls(orders, boxes), strict=True):
         right = _right(program.cases, heard)
         failing = [case for case, passed in zip(program.cases, right, strict=True) if not passed]
-        if failing:
-            found.append(_task(number, program, failing, boxes, told=told))
-    return found
+        if not failing:
+            continue
+        cases = [failing[0], *(case for case in program.cases if case is not failing[0])]
+        split = _Cases(program, tuple(cases[: (len(cases) + 1) // 2]), tuple(cases))
+        shared[program.instance_id] = split
+        tasks.append(_task(number, split, failing, told=told))
+    return tasks, _Verdicts(shared, boxes)
 
 
-def _task(
-    number: int, program: WrongProgram, failing: Sequence[Case], boxes: Boxes, *, told: bool
-) -> SearchTask:
-    """One program's search; the first case that it fails stands first."""
-    shown = failing[0]
-    cases = [shown, *(case for case in program.cases if case is not shown)]
-    visible = cases[: (len(cases) + 1) // 2]
+@dataclass(frozen=True, slots=True)
+class _Cases:
+    """A program's cases; the visible ones, the first half, begin with one that it fails."""
+
+    program: WrongProgram
+    visible: tuple[Case, ...]
+    all: tuple[Case, ...]
+
+
+def _task(number: int, split: _Cases, failing: Sequence[Case], *, told: bool) -> SearchTask:
+    """One program's search."""
+    program, shown = split.program, split.visible[0]
     return SearchTask(
         number=number,
         task_id=program.instance_id,
         group=program.task,
-        regions=regions_of(program.source, [c.call for c in visible if c in failing]),
-        check=_Cases(program, tuple(visible), tuple(cases), boxes),
+        regions=regions_of(program.source, [c.call for c in split.visible if c in failing]),
         issue=f"{shown.call} should give {shown.expected}" if told else "",
         subset=ONE_LINE if is_near(program.source, program.reference) else FURTHER,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Cases:
-    """A program's cases; the visible ones are some of all."""
+class _Verdicts:
+    """Runs programs on their cases."""
 
-    program: WrongProgram
-    visible: tuple[Case, ...]
-    all: tuple[Case, ...]
+    shared: Mapping[str, _Cases]
     boxes: Boxes
 
-    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
-        cases = self.all if hidden else self.visible
-        (answers,) = run_calls([_calls(self.program, cases, programs)], self.boxes)
-        return [all(_right(cases, heard)) for heard in answers]
+    def __call__(
+        self, asked: Sequence[tuple[str, Sequence[str]]], *, hidden: bool
+    ) -> list[list[bool]]:
+        splits = [self.shared[name] for name, _ in asked]
+        cases = [split.all if hidden else split.visible for split in splits]
+        orders = [
+            _calls(split.program, wanted, programs)
+            for split, wanted, (_, programs) in zip(splits, cases, asked, strict=True)
+        ]
+        found = zip(cases, run_calls(orders, self.boxes), strict=True)
+        return [[all(_right(wanted, heard)) for heard in answers] for wanted, answers in found]
 
 
 def _calls(program: WrongProgram, cases: Sequence[Case], sources: Sequence[str]) -> Calls:

@@ -5,7 +5,7 @@ candidate. A search ends with the first candidate that passes.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -46,8 +46,13 @@ class Region:
 class Check(Protocol):
     """Says which programs are right."""
 
-    def __call__(self, programs: Sequence[str], *, hidden: bool) -> list[bool]:
-        """One verdict a program, by the visible cases or by all there are."""
+    def __call__(
+        self, asked: Sequence[tuple[str, Sequence[str]]], *, hidden: bool
+    ) -> list[list[bool]]:
+        """One verdict a program of every task, which goes by its id.
+
+        By the visible cases, or by all there are.
+        """
         ...
 
 
@@ -64,7 +69,6 @@ class SearchTask:
     task_id: str
     group: str
     regions: tuple[Region, ...]
-    check: Check
     visible: bool = True
     issue: str = ""
     subset: str = ""
@@ -90,7 +94,11 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How every task is searched: `iterations` times `candidates`, by one proposer and seed."""
+    """How every task is searched: `iterations` times `candidates`, by one proposer and seed.
+
+    So many tasks are searched `together`: their candidates share boxes, and each takes an equal
+    part of the time.
+    """
 
     name: str
     proposer: Proposer
@@ -99,6 +107,7 @@ class Search:
     seed: int = 0
     iterations: int = 4
     candidates: int = 8
+    together: int = 8
     clock: Callable[[], float] = time.monotonic
 
 
@@ -131,7 +140,8 @@ def numbered(items: Sequence[Given], sample: int | None, seed: int) -> list[tupl
 
 
 def run_search(
-    tasks: Iterable[SearchTask],
+    tasks: Sequence[SearchTask],
+    check: Check,
     search: Search,
     say: Callable[[TaskResult], None],
     known: Mapping[str, TaskResult],
@@ -142,67 +152,87 @@ def run_search(
         ModelUnavailableError: the model cannot be loaded.
         SandboxUnavailableError: no box can be opened.
     """
-    results: list[TaskResult] = []
-
-    def work(task: SearchTask) -> TaskResult:
-        return known.get(task.task_id) or _solve(task, search)
-
+    found = dict(known)
+    fresh = [task for task in tasks if task.task_id not in known]
     with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
-        for result in pool.map(work, tasks):
-            if result.task_id not in known:
+        for first in range(0, len(fresh), search.together):
+            for result in _solve(fresh[first : first + search.together], check, search, pool):
                 say(result)
-            results.append(result)
-    return results
+                found[result.task_id] = result
+    return [found[task.task_id] for task in tasks]
 
 
-def _solve(task: SearchTask, search: Search) -> TaskResult:
-    """Search one task and take the hidden check's verdict on the final candidate."""
-    began = search.clock()
-    final: str | None = None
-    candidates = completions = 0
-    for found, sampled in _iterations(task, search):
-        completions += sampled
-        passed = _passing(task, found)
-        candidates += len(found) if passed is None else passed + 1
+class _State:
+    """How far one task's search has come."""
+
+    def __init__(self, task: SearchTask) -> None:
+        self.task = task
+        self.regions = [r for r in task.regions if len(split_lines(r.text)) <= MAX_LINES]
+        self.tried = [Tried({tree_of(r.text) or ""}, issue=task.issue) for r in self.regions]
+        self.programs: list[str] = []
+        self.final: str | None = None
+        self.candidates = 0
+        self.completions = 0
+
+    def draw(self, iteration: int, search: Search) -> None:
+        """The next programs, conditioned on the last ones.
+
+        The first of several regions gets the most candidates, as in the engine.
+        """
+        self.programs = []
+        split = shares(len(self.regions), search.candidates)
+        places = enumerate(zip(self.regions, self.tried, split, strict=True))
+        for place, (region, tried, wanted) in places:
+            seed = ((search.seed + 7919 * place) * 1000 + self.task.number) * 100 + iteration
+            drawn = draw(search.proposer, region.text, tried, wanted=wanted, seed=seed)
+            self.completions += drawn.completions
+            self.programs += [region.program(p.source) for p in drawn.proposals]
+            failed = tuple(p.text for p in drawn.proposals[:CONDITIONING_EXAMPLES])
+            tried.failed = failed or tried.failed
+
+    def judge(self, verdicts: Sequence[bool]) -> None:
+        """Take the first program that passed."""
+        passed = verdicts.index(True) if True in verdicts else None
+        self.candidates += len(self.programs) if passed is None else passed + 1
         if passed is not None:
-            final = found[passed]
-            break
+            self.final = self.programs[passed]
+
+
+def _solve(
+    tasks: Sequence[SearchTask], check: Check, search: Search, pool: ThreadPoolExecutor
+) -> list[TaskResult]:
+    """Search some tasks side by side and take the hidden check's verdict on their finals."""
+    began = search.clock()
+    states = [_State(task) for task in tasks]
+    for iteration in range(search.iterations):
+        open_ones = [state for state in states if state.final is None and state.regions]
+        list(pool.map(lambda state: state.draw(iteration, search), open_ones))  # noqa: B023 - now
+        blind = [state for state in open_ones if not state.task.visible]
+        for state in blind:
+            state.judge([True] * len(state.programs))
+        seeing = [state for state in open_ones if state.task.visible]
+        asked = [(state.task.task_id, state.programs) for state in seeing]
+        for state, verdicts in zip(seeing, check(asked, hidden=False), strict=True):
+            state.judge(verdicts)
+    finals = [(s.task.task_id, [s.final]) for s in states if s.final is not None]
+    solved = {
+        name
+        for (name, _), (right,) in zip(finals, check(finals, hidden=True), strict=True)
+        if right
+    }
+    seconds = round((search.clock() - began) / len(states), 3)
+    return [_result(state, state.task.task_id in solved, seconds) for state in states]
+
+
+def _result(state: _State, solved: bool, seconds: float) -> TaskResult:  # noqa: FBT001
+    task = state.task
     return TaskResult(
         task_id=task.task_id,
         group=task.group,
         subset=task.subset,
-        solved=final is not None and task.check([final], hidden=True)[0],
-        visible_passed=final is not None if task.visible else None,
-        candidates=candidates,
-        completions=completions,
-        seconds=round(search.clock() - began, 3),
+        solved=solved,
+        visible_passed=state.final is not None if task.visible else None,
+        candidates=state.candidates,
+        completions=state.completions,
+        seconds=seconds,
     )
-
-
-def _iterations(task: SearchTask, search: Search) -> Iterator[tuple[list[str], int]]:
-    """Programs and completions of one iteration after the other, conditioned on the last one's.
-
-    The first of several regions gets the most candidates, as in the engine.
-    """
-    regions = [r for r in task.regions if len(split_lines(r.text)) <= MAX_LINES]
-    tried = [Tried({tree_of(r.text) or ""}, issue=task.issue) for r in regions]
-    split = shares(len(regions), search.candidates)
-    for iteration in range(search.iterations if regions else 0):
-        found: list[str] = []
-        completions = 0
-        for place, (region, seen, wanted) in enumerate(zip(regions, tried, split, strict=True)):
-            seed = ((search.seed + 7919 * place) * 1000 + task.number) * 100 + iteration
-            drawn = draw(search.proposer, region.text, seen, wanted=wanted, seed=seed)
-            completions += drawn.completions
-            found += [region.program(p.source) for p in drawn.proposals]
-            failed = tuple(p.text for p in drawn.proposals[:CONDITIONING_EXAMPLES])
-            seen.failed = failed or seen.failed
-        yield found, completions
-
-
-def _passing(task: SearchTask, found: Sequence[str]) -> int | None:
-    """The number of the first that passes the visible check; the first without a check."""
-    if not task.visible:
-        return 0 if found else None
-    verdicts = task.check(found, hidden=False)
-    return verdicts.index(True) if True in verdicts else None

@@ -3,12 +3,17 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from bot import cli
 from engine.errors import BadInputError
 from tests.bot.test_cli import RUN
+from tests.engine.training import test_refactory
 from tests.engine.training.test_benchmark import ROW, write
 
-REPEAT = "--iterations 1 --candidates 2 --proposer random --seed 0 --sandbox bubblewrap"
+REPEAT = (
+    "--iterations 1 --candidates 2 --proposer random --seed 0 --sandbox bubblewrap --together 8"
+)
 
 
 def test_every_function_is_on_disk_and_the_whole_report_at_the_end(tmp_path: Path) -> None:
@@ -28,3 +33,41 @@ def test_a_place_that_is_none_is_told_before_the_work(tmp_path: Path) -> None:
     given = ["bench", "humanevalfix", "--data", str(data), "--proposer", "random"]
     result = RUN.invoke(cli.app, [*given, "--out", str(tmp_path / "none" / "fix.json")])
     assert isinstance(result.exception, BadInputError)
+
+
+def test_a_run_goes_on_where_it_ended(tmp_path: Path) -> None:
+    rows = [{**test_refactory.ROW, "instance_id": f"refactory__7-wrong_7_00{k}"} for k in range(3)]
+    data, out = test_refactory.write(tmp_path, *rows), tmp_path / "refactory.json"
+    given = ["bench", "refactory", "--data", str(data), *REPEAT.split(), "--out", str(out)]
+    assert RUN.invoke(cli.app, given).exit_code == 0
+    whole = json.loads(out.read_text())
+    kept = {"command": whole["command"], "tasks": [{**whole["tasks"][1], "candidates": 77}]}
+    out.write_text(json.dumps(kept))
+    again = RUN.invoke(cli.app, given)
+    assert again.exit_code == 0, again.output
+    assert "refactory__7-wrong_7_001" not in again.stderr
+    assert [task["candidates"] == 77 for task in json.loads(out.read_text())["tasks"]] == [
+        False,
+        True,
+        False,
+    ]
+    assert "each group counted alike" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{no", "holds no results"), ('{"command": "another", "tasks": []}', "made by `another`")],
+)
+def test_a_file_of_something_else_is_not_gone_on_with(tmp_path: Path, text: str, said: str) -> None:
+    data, out = write(tmp_path, ROW), tmp_path / "fix.json"
+    out.write_text(text)
+    given = ["bench", "humanevalfix", "--data", str(data), "--proposer", "random"]
+    result = RUN.invoke(cli.app, [*given, "--out", str(out)])
+    assert isinstance(result.exception, BadInputError)
+    assert said in str(result.exception)
+    assert out.read_text() == text
+
+
+def test_mutants_that_were_not_made_are_asked_for(tmp_path: Path) -> None:
+    result = RUN.invoke(cli.app, ["bench", "mutants", "--data", str(tmp_path / "none.jsonl")])
+    assert "evoscale train executable" in str(result.exception)

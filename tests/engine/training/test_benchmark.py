@@ -57,9 +57,9 @@ def scripted(*completions: str) -> ScriptedModel:
 def fixed(
     data: Path, sandbox: BubblewrapSandbox, search: Search, heard: list[TaskResult], **more
 ) -> Report:
-    tasks = search_tasks(numbered(read_tasks(data), None, 0), sandbox)
+    bench = search_tasks(numbered(read_tasks(data), None, 0), sandbox)
     return run_benchmark(
-        "humanevalfix", tasks, search, isolation=sandbox.isolation, on_progress=heard.append, **more
+        "humanevalfix", bench, search, isolation=sandbox.isolation, on_progress=heard.append, **more
     )
 
 
@@ -71,11 +71,11 @@ def sampling(model: ScriptedModel, **more: int) -> Search:
 class Answers:
     def __init__(self, right: str) -> None:
         self.right = right
-        self.asked: list[tuple[int, bool]] = []
+        self.asked: list[tuple[list[str], bool]] = []
 
-    def __call__(self, programs, *, hidden: bool) -> list[bool]:
-        self.asked.append((len(programs), hidden))
-        return [self.right in program for program in programs]
+    def __call__(self, asked, *, hidden: bool) -> list[list[bool]]:
+        self.asked.append(([name for name, _ in asked], hidden))
+        return [[self.right in program for program in programs] for _, programs in asked]
 
 
 def test_a_row_is_cut_at_its_entry_point(tmp_path: Path):
@@ -85,7 +85,7 @@ def test_a_row_is_cut_at_its_entry_point(tmp_path: Path):
 
 
 def test_the_program_of_a_task_is_its_row(tmp_path: Path, sandbox):
-    (task,) = search_tasks(numbered(read_tasks(write(tmp_path, ROW)), None, 0), sandbox)
+    (task,), _ = search_tasks(numbered(read_tasks(write(tmp_path, ROW)), None, 0), sandbox)
     (region,) = task.regions
     assert ast.dump(ast.parse(region.program(FUNCTION))) == ast.dump(
         ast.parse(ROW["declaration"] + ROW["buggy_solution"])
@@ -217,43 +217,53 @@ def test_a_proposer_that_cannot_be_is_refused(proposer):
         proposer_of(proposer, None)
 
 
-def test_the_most_suspicious_region_gets_the_most_candidates_and_all_are_edited_in_place():
-    check = Answers("y * 2")
+def ran(tasks: list[SearchTask], check: Answers, search: Search) -> Report:
+    return run_benchmark(
+        "any", (tasks, check), search, isolation="none", on_progress=lambda _: None
+    )
+
+
+def test_every_region_is_edited_in_its_place():
     regions = (
         Region("", FUNCTION, "\nz = 1"),
         Region("z = 1\n", "def g(y):\n    return y * 3", "\n"),
     )
-    task = SearchTask(0, "a", "g", regions, check)
-    search = sampling(
-        scripted("<L1>    return y * 2", "<L1>    return 1"), iterations=1, candidates=3
+    model = scripted("<L1>    return y * 2", "<L1>    return 1")
+    check = Answers("z = 1\ndef g(y):\n    return y * 2\n")
+    report = ran(
+        [SearchTask(0, "a", "g", regions)], check, sampling(model, iterations=1, candidates=3)
     )
-    report = run_benchmark("any", [task], search, isolation="none", on_progress=lambda _: None)
     assert report.solved.solved == 1
-    assert check.asked[-1] == (1, True)
+    assert check.asked == [(["a"], False), (["a"], True)]
 
 
-def test_a_sample_finds_what_the_whole_benchmark_finds():
-    tasks = [
-        SearchTask(k, str(k), "g", (Region("", FUNCTION, ""),), Answers("x * 2")) for k in range(6)
-    ]
-    search = Search("random", proposer_of("random", None), "none", clock=lambda: 0.0)
-    whole, part = (
-        run_benchmark("any", chosen, search, isolation="none", on_progress=lambda _: None)
-        for chosen in (tasks, tasks[3:5])
-    )
+def plain(count: int) -> list[SearchTask]:
+    return [SearchTask(k, str(k), "g", (Region("", FUNCTION, ""),)) for k in range(count)]
+
+
+def blind(**more: int) -> Search:
+    return Search("random", proposer_of("random", None), "none", clock=lambda: 0.0, **more)
+
+
+@pytest.mark.parametrize("together", [1, 2, 50])
+def test_neither_a_sample_nor_company_changes_what_is_found(together):
+    whole = ran(plain(6), Answers("x * 2"), blind())
+    part = ran(plain(6)[3:5], Answers("x * 2"), blind(together=together))
     assert whole.tasks[3:5] == part.tasks
+
+
+def test_tasks_that_are_searched_together_are_asked_about_together_while_they_are_open():
+    check = Answers("x * 2")
+    report = ran(plain(6), check, blind(together=6, iterations=3))
+    solved = {task.task_id for task in report.tasks if task.solved}
+    assert check.asked[0] == (["0", "1", "2", "3", "4", "5"], False)
+    assert set(check.asked[-1][0]) == solved
+    assert len(check.asked[2][0]) <= len(check.asked[1][0])
 
 
 def test_a_program_without_a_region_that_fits_is_not_solved():
     long = Region("", "\n".join(["def f():", *["    x = 1"] * 70]), "")
-    search = Search("random", proposer_of("random", None), "none")
-    report = run_benchmark(
-        "any",
-        [SearchTask(0, "a", "g", (long,), Answers("x"))],
-        search,
-        isolation="none",
-        on_progress=lambda _: None,
-    )
+    report = ran([SearchTask(0, "a", "g", (long,))], Answers("x"), blind())
     assert (report.solved.solved, report.completions) == (0, 0)
 
 

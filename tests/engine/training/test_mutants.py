@@ -27,31 +27,29 @@ def boxes() -> Boxes:
 
 def test_a_bug_of_a_kind_that_is_held_out_is_counted_apart(boxes):
     other = replace(MUTANT, instance_id="b", kind="swapped_bodies")
-    tasks = search_tasks(numbered([MUTANT, other], None, 0), boxes, frozenset({"swapped_bodies"}))
+    pairs = numbered([MUTANT, other], None, 0)
+    tasks, _ = search_tasks(pairs, boxes, frozenset({"swapped_bodies"}))
     assert [task.subset for task in tasks] == [SEEN_KINDS, HELD_OUT_KINDS]
     assert [task.group for task in tasks] == ["p", "p"]
 
 
 def test_visible_examples_choose_and_all_of_them_judge(boxes):
-    (task,) = search_tasks([(0, MUTANT)], boxes, frozenset())
+    _, check = search_tasks([(0, MUTANT)], boxes, frozenset())
     careless = "def double(x):\n    return x * 2 if x else 0"
-    programs = [MUTANT.source, MUTANT.fixed, careless]
-    assert task.check(programs, hidden=False) == [False, True, True]
-    assert task.check(programs, hidden=True) == [False, True, False]
+    asked = [("a", [MUTANT.source, MUTANT.fixed, careless]), ("a", [MUTANT.fixed])]
+    assert check(asked, hidden=False) == [[False, True, True], [True]]
+    assert check(asked, hidden=True) == [[False, True, False], [True]]
 
 
 def test_the_model_is_told_the_title_when_asked(boxes):
-    told = [
-        search_tasks([(0, MUTANT)], boxes, frozenset(), told=told)[0].issue
-        for told in (True, False)
-    ]
-    assert told == ["double is wrong", ""]
+    both = [search_tasks([(0, MUTANT)], boxes, frozenset(), told=told) for told in (True, False)]
+    assert [tasks[0].issue for tasks, _ in both] == ["double is wrong", ""]
 
 
 def test_blind_rewriting_solves_an_easy_one(boxes):
-    tasks = search_tasks([(0, MUTANT)], boxes, frozenset())
+    bench = search_tasks([(0, MUTANT)], boxes, frozenset())
     search = Search("random", proposer_of("random", None), "none", iterations=8)
-    report = run_benchmark("mutants", tasks, search, isolation="x", on_progress=lambda _: None)
+    report = run_benchmark("mutants", bench, search, isolation="x", on_progress=lambda _: None)
     assert report.by_subset[SEEN_KINDS].solved == 1
 
 

@@ -50,36 +50,40 @@ def boxes() -> Boxes:
     return Boxes(sandbox, images.bare(sandbox))
 
 
+def bench(tmp_path: Path, boxes: Boxes, *rows: dict[str, object], told: bool = False):
+    return search_tasks(numbered(read_programs(write(tmp_path, *rows)), None, 0), boxes, told=told)
+
+
 def test_half_of_the_cases_are_visible_and_one_that_fails_is_the_first(tmp_path, boxes):
-    programs = read_programs(write(tmp_path, ROW))
-    (task,) = search_tasks(numbered(programs, None, 0), boxes, told=True)
+    (task,), check = bench(tmp_path, boxes, ROW, told=True)
+    split = check.shared[task.task_id]
     assert (task.group, task.number) == ("7", 0)
-    assert len(task.check.visible) == 2
-    assert task.check.visible[0].call != "double(0)"
-    assert (
-        task.issue == f"{task.check.visible[0].call} should give {task.check.visible[0].expected}"
-    )
-    assert sorted(c.call for c in task.check.all) == sorted(c["call"] for c in ROW["cases"])
+    assert len(split.visible) == 2
+    assert split.visible[0].call != "double(0)"
+    assert task.issue == f"{split.visible[0].call} should give {split.visible[0].expected}"
+    assert sorted(c.call for c in split.all) == sorted(c["call"] for c in ROW["cases"])
 
 
 def test_only_values_count_not_prints_nor_changed_arguments(tmp_path, boxes):
-    (task,) = search_tasks(numbered(read_programs(write(tmp_path, ROW)), None, 0), boxes)
-    right = "def double(y):\n    print('here')\n    return y * 2\n"
-    overfit = "def double(y):\n    return {cases}.get(str(y))\n".format(cases={"0": 0, str(1): 2})
-    assert task.check([right, ROW["buggy_source"], overfit], hidden=True) == [True, False, False]
-    assert task.check([right, ROW["buggy_source"]], hidden=False) == [True, False]
+    (task,), check = bench(tmp_path, boxes, ROW)
+    right = "def double(y):\n    print('here')\n    y *= 2\n    return y\n"
+    overfit = "def double(y):\n    return {'0': 0, '1': 2}.get(str(y))\n"
+    asked = [(task.task_id, [right, ROW["buggy_source"], overfit])]
+    assert check(asked, hidden=True) == [[True, False, False]]
+    assert check(asked, hidden=False)[0][:2] == [True, False]
 
 
 def test_a_program_that_fails_no_case_is_left_out(tmp_path, boxes):
     sound = {**ROW, "instance_id": "refactory__7-wrong_7_002", "buggy_source": REFERENCE}
-    tasks = search_tasks(numbered(read_programs(write(tmp_path, sound, ROW)), None, 0), boxes)
+    tasks, _ = bench(tmp_path, boxes, sound, ROW)
     assert [(task.number, task.task_id) for task in tasks] == [(1, ROW["instance_id"])]
 
 
 def test_a_search_repairs_a_program(tmp_path, boxes):
-    tasks = search_tasks(numbered(read_programs(write(tmp_path, ROW)), None, 0), boxes)
     search = Search("random", proposer_of("random", None), "none", iterations=8)
-    report = run_benchmark("refactory", tasks, search, isolation="x", on_progress=lambda _: None)
+    report = run_benchmark(
+        "refactory", bench(tmp_path, boxes, ROW), search, isolation="x", on_progress=lambda _: None
+    )
     assert set(report.by_group) == {"7"}
     assert report.solved.solved == 1
 
