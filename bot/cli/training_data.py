@@ -23,8 +23,10 @@ def executable(
     / "executable-train.jsonl",
     count: Annotated[int, typer.Option(min=1, help="How many tasks.")] = 1500,
     split: Annotated[
-        Literal["train", "dev", "test", "unseen-kinds"],
-        typer.Option(help="Whose functions; `unseen-kinds` are `test`'s with bugs held out."),
+        Literal["train", "doctests", "dev", "test", "unseen-kinds"],
+        typer.Option(
+            help="Whose functions; `doctests` are trained on, `unseen-kinds` have bugs held out."
+        ),
     ] = "train",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same tasks.")] = 0,
     sandbox: Annotated[

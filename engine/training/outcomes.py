@@ -20,7 +20,7 @@ PARALLEL_BOXES = 2
 BOX_WALL_CLOCK_S = 900.0
 OUTPUT_BYTES = 64 * 1024**2
 PROGRAM_MEMORY_BYTES = 1024**3
-PROGRAM = Path(__file__).with_name("box_calls.py")
+PROGRAM = Path(__file__).with_name("box_calls.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _run_box(tasks: Sequence[Calls], boxes: Boxes) -> list[Answers]:
         ],
     }
     limits = Limits(wall_clock_s=BOX_WALL_CLOCK_S, cpus=1.0, output_bytes=OUTPUT_BYTES)
-    argv = ["python3", "-I", "-W", "ignore", "-c", PROGRAM.read_text(encoding="utf-8")]
+    argv = ["python3", "-I", "-W", "ignore", "-c", PROGRAM]
     with boxes.sandbox.open(boxes.image, limits) as box:
         result = box.exec(argv, stdin=json.dumps(order).encode())
     return _read(result.output, token, tasks)

@@ -1,4 +1,8 @@
-"""The named sets of executable tasks: train, dev, test, and test with kinds of bugs held out."""
+"""The named sets of executable tasks.
+
+`train` and `doctests` are of functions that are trained on, by guessed calls and by their authors'
+examples; `dev`, `test` and `unseen-kinds` are of functions that are not.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +11,11 @@ from pathlib import Path
 from engine.training.bugs import inject_held_out
 from engine.training.corpus import Function
 from engine.training.differential import draw_tasks
+from engine.training.doctests import with_doctests
 from engine.training.executable import ExecutableTask
 from engine.training.outcomes import Boxes
-from engine.training.packages import image_of
-from engine.training.subjects import Wanted
+from engine.training.packages import functions_of, image_of
+from engine.training.subjects import Subject, Wanted
 from engine.training.unseen import (
     MANIFEST,
     corpus_subjects,
@@ -19,9 +24,12 @@ from engine.training.unseen import (
     unseen_subjects,
     without_known,
 )
-from engine.training.wheels import fetch_wheels, load_manifest
+from engine.training.wheels import Wheel, fetch_wheels, load_manifest
 from sandbox import images
 from sandbox.contract import Sandbox
+
+DOCTESTED = frozenset({"mpmath", "networkx", "sympy"})
+"""Wheels of the corpus that import quickly and document their functions by examples."""
 
 HELD_OUT = Wanted(inject_held_out, tried=24, kept=6)
 
@@ -48,9 +56,12 @@ def task_set(
         boxes = Boxes(source.sandbox, images.bare(source.sandbox))
         trained = [function for function in source.corpus if function.split == "train"]
         return draw_tasks(trained, count, seed, boxes, say)
+    if name == "doctests":
+        found = spread(_documented(seed, source), count, seed, _boxes(_trained_wheels(), source))
+        say(len(found))
+        return found
     pinned = load_manifest(MANIFEST)
-    fetch_wheels(pinned, source.wheels)
-    boxes = Boxes(source.sandbox, image_of(pinned, source.wheels, source.sandbox))
+    boxes = _boxes(pinned, source)
     split = "dev" if name == "dev" else "test"
     functions = unseen_functions(pinned, source.wheels, split)
     subjects = unseen_subjects(without_known(functions, source.corpus), seed, boxes)
@@ -58,3 +69,24 @@ def task_set(
     found = spread(subjects, count, seed, boxes, HELD_OUT if name == "unseen-kinds" else None)
     say(len(found))
     return found
+
+
+def _trained_wheels() -> list[Wheel]:
+    """The wheels whose doctests are trained on."""
+    pinned = load_manifest(MANIFEST.with_name("wheels.toml"))
+    return [wheel for wheel in pinned if wheel.name in DOCTESTED]
+
+
+def _boxes(pinned: Sequence[Wheel], source: Source) -> Boxes:
+    """Boxes in which these wheels can be imported."""
+    fetch_wheels(pinned, source.wheels)
+    return Boxes(source.sandbox, image_of(pinned, source.wheels, source.sandbox))
+
+
+def _documented(seed: int, source: Source) -> list[Subject]:
+    """The corpus's training functions whose doctests hold."""
+    pinned = _trained_wheels()
+    boxes = _boxes(pinned, source)
+    kept = {f.plain for f in source.corpus if f.split == "train"}
+    found = [f for wheel in pinned for f in functions_of(wheel, source.wheels)]
+    return with_doctests([f for f in found if f.function.plain in kept], seed, boxes)
