@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.line_format import LINE_TOKENS
-from engine.training.corpus import Function, read_corpus
-from engine.training.data import RepairRow, rows
+from engine.training.data import RepairRow
+from engine.training.row_sources import Draw, RowSource
 from engine.training.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -108,16 +108,16 @@ def _pad(group: Sequence[Encoded], pad: int, numbers: tuple[int, int]) -> Batch:
 
 
 def training_batches(
-    functions: Sequence[Function],
+    draw: Draw,
     tokenizer: "PreTrainedTokenizerFast",
     *,
     tokens: int,
     seed: int,
     first: int,
 ) -> Iterator[Batch]:
-    """An endless sequence of batches with fresh bugs, from example number `first` on."""
+    """An endless sequence of batches, from example number `first` on."""
     while True:
-        encoded = encode(list(rows(functions, seed, first, CHUNK_ROWS)), tokenizer)
+        encoded = encode(list(draw(seed, first, CHUNK_ROWS)), tokenizer)
         yield from batches(encoded, tokens, tokenizer, Random(f"{seed}/{first}/order"))
         first += CHUNK_ROWS
 
@@ -126,13 +126,13 @@ class Feeder:
     """Batches from a background process; a context manager, so that the process always ends."""
 
     def __init__(
-        self, corpus: Path, tokenizer: Path, *, tokens: int, seed: int, first: int
+        self, source: RowSource, tokenizer: Path, *, tokens: int, seed: int, first: int
     ) -> None:
         """Say what to feed; the process starts with the context."""
         spawn = mp.get_context("spawn")
         self._queue: mp.Queue[Batch] = spawn.Queue(maxsize=QUEUE_BATCHES)
         self._process = spawn.Process(
-            target=_feed, args=(self._queue, corpus, tokenizer, tokens, seed, first), daemon=True
+            target=_feed, args=(self._queue, source, tokenizer, tokens, seed, first), daemon=True
         )
 
     def __enter__(self) -> "Feeder":
@@ -162,13 +162,20 @@ class Feeder:
 
 
 def _feed(
-    queue: "mp.Queue[Batch]", corpus: Path, tokenizer: Path, tokens: int, seed: int, first: int
+    queue: "mp.Queue[Batch]",
+    source: RowSource,
+    tokenizer: Path,
+    tokens: int,
+    seed: int,
+    first: int,
 ) -> None:
     """The background process: write batches into the queue until it is ended."""
     os.nice(5)
-    functions = [f for f in read_corpus(corpus) if f.split == "train"]
+    draw = source.load()
+    if draw is None:
+        return
     loaded = load_tokenizer(tokenizer)
-    for batch in training_batches(functions, loaded, tokens=tokens, seed=seed, first=first):
+    for batch in training_batches(draw, loaded, tokens=tokens, seed=seed, first=first):
         if not _put(queue, batch):
             queue.cancel_join_thread()
             return

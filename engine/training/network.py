@@ -1,10 +1,12 @@
 """The embedded model's network: made with random weights, stepped, evaluated, exported."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import BadInputError
 from engine.training.batches import Batch
 
 if TYPE_CHECKING:
@@ -58,11 +60,48 @@ def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCa
     return model
 
 
+def load_weights(model: "Qwen2ForCausalLM", folder: Path) -> None:
+    """Begin from an exported model's weights; the head that scores lines begins anew.
+
+    Raises:
+        BadInputError: the folder holds no model, or one of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        model.model.load_state_dict({k.removeprefix("model."): v for k, v in stored.items()})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        msg = f"{folder} holds no model of this shape to begin from: {error}"
+        raise BadInputError(msg) from error
+
+
+def mixed_precision() -> "torch.autocast":
+    """bf16 arithmetic over float32 weights where the processor has it, float32 where not.
+
+    Without the instructions bf16 is emulated, a hundred times as slow as float32.
+    """
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bf16())
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself."""
+    import torch
+
+    told = torch.cpu.get_capabilities()
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16") or told.get("bf16"))
+
+
 def make_optimizers(
     model: "Qwen2ForCausalLM", *, matrix_lr: float, other_lr: float, weight_decay: float
 ) -> "list[torch.optim.Optimizer]":
     """Muon for the layers' matrices, AdamW for embeddings, biases and norms."""
     import torch
+
+    from engine.training.muon import Muon
 
     inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     embeddings = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" in n]
@@ -72,12 +111,7 @@ def make_optimizers(
         {"params": vectors, "weight_decay": 0.0},
     ]
     found: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(
-            inner,
-            lr=matrix_lr,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
+        Muon(inner, lr=matrix_lr, weight_decay=weight_decay),
         torch.optim.AdamW(groups, lr=other_lr, betas=(0.9, 0.98)),
     ]
     for optimizer in found:
@@ -88,10 +122,8 @@ def make_optimizers(
 
 def backward(model: "Qwen2ForCausalLM", batch: Batch, code_loss: float) -> float:
     """Put one batch's gradients into the model; the repair loss in nats a token."""
-    import torch
-
     model.train()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with mixed_precision():
         repair, line, code = _losses(model, batch, with_code=code_loss > 0)
     (repair + LINE_LOSS * line + code_loss * code).backward()  # type: ignore[no-untyped-call]
     return float(repair.detach())
@@ -179,14 +211,14 @@ class DevFigures:
     line: float
 
 
-def evaluate(model: "Qwen2ForCausalLM", dev: list[Batch]) -> DevFigures | None:
+def evaluate(model: "Qwen2ForCausalLM", dev: Sequence[Batch]) -> DevFigures | None:
     """The dev examples' figures; None without examples."""
     import torch
     from torch.nn.functional import cross_entropy
 
     model.train(mode=False)
     loss = tokens = exact = line = examples = 0.0
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.inference_mode(), mixed_precision():
         for batch in dev:
             ids = torch.from_numpy(batch.ids).long()
             hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state

@@ -1,23 +1,26 @@
-"""Classical SFT of the embedded model, from nothing: tokenizer, training loop, export.
+"""Supervised training: pretraining from nothing, classical SFT and mutation SFT are this one loop.
 
-The learning rate follows the share of the budget that is spent, be it steps or seconds: warm-up, a
-plateau, then down to zero. Two losses share one forward pass: the repair's tokens, and in the first
-half also the code's own tokens, which give a small model many times the supervision.
+The stages differ in where they begin (`base`), what they read (`train`) and how much of the loss is
+the code itself. The learning rate follows the share of the budget that is spent, be it steps or
+seconds: warm-up, a plateau, then down to zero. Two losses share one forward pass: the repair's
+tokens, and in the first half of a pretraining also the code's own tokens, which give a small model
+many times the supervision.
 """
 
 import json
+import math
 import multiprocessing as mp
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from engine.errors import BadInputError
 from engine.training.batches import CHUNK_ROWS, Batch, Feeder, batches, encode
-from engine.training.corpus import read_corpus
-from engine.training.data import rows
+from engine.training.checkpoints import FILE as CHECKPOINT
+from engine.training.checkpoints import check_origin, write_checkpoint, write_config
 from engine.training.exchange import Exchange
 from engine.training.network import (
     DevFigures,
@@ -25,11 +28,13 @@ from engine.training.network import (
     backward,
     evaluate,
     export,
+    load_weights,
     make_optimizers,
     new_model,
     update,
 )
-from engine.training.tokenizer import load_tokenizer, train_tokenizer
+from engine.training.row_sources import RowSource
+from engine.training.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -37,16 +42,20 @@ if TYPE_CHECKING:
 
 WARM_UP = 0.02
 DECAY_FROM = 0.3
-TOKENIZER_FUNCTIONS = 40_000
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
 class SftConfig:
-    """One run; it ends at `max_steps` or after `wall_clock_s`, whichever comes first."""
+    """One run; it ends at `max_steps` or after `wall_clock_s`, whichever comes first.
 
-    corpus: Path
+    `tokenizer` is a folder; without `base`, an exported model's folder, the weights are random.
+    """
+
+    train: RowSource
+    tokenizer: Path
     out: Path
+    dev: RowSource | None = None
+    base: Path | None = None
     shape: Shape = field(default_factory=Shape)
     seed: int = 0
     wall_clock_s: float = 4800.0
@@ -60,6 +69,14 @@ class SftConfig:
     report_every_s: float = 60.0
     evaluate_every_s: float = 480.0
     workers: int = 2
+
+
+def fine_tuned(config: SftConfig) -> SftConfig:
+    """A stage that begins from a trained model: a fifth of the rates, nothing for the code itself.
+
+    What was learned must outlive a short stage.
+    """
+    return replace(config, matrix_lr=8e-4, other_lr=6e-4, code_loss=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,8 @@ def train_sft(
     """Train, or go on from the last checkpoint of `config.out`; the exported model's folder.
 
     Raises:
-        BadInputError: the corpus is missing or unreadable, or torch is not installed.
+        BadInputError: the examples or the base are missing or unreadable, the checkpoint is of
+            another run, the loss is no number, or torch is not installed.
     """
     try:
         import torch
@@ -110,8 +128,12 @@ def train_sft(
         raise BadInputError(msg) from error
 
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "sft.json").write_text(json.dumps(asdict(config), default=str, indent=1))
-    tokenizer = _tokenizer(config)
+    write_config(config, config.out)
+    tokenizer = load_tokenizer(config.tokenizer)
+    dev = _dev_batches(config, tokenizer)
+    if config.train.load() is None:
+        msg = f"{config.train} holds no example to train on; build it again"
+        raise BadInputError(msg)
     size = sum(p.numel() for p in new_model(config.shape, tokenizer).parameters())
     exchange = Exchange(config.workers, size)
     others = [
@@ -123,7 +145,7 @@ def train_sft(
     try:
         run = _start(config, tokenizer)
         exchange.counts[0] += torch.tensor([run.tokens, run.examples])
-        for progress in _worker(config, exchange, 0, run, clock):
+        for progress in _worker(config, _Share(exchange, 0, dev), run, clock):
             with (config.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(progress)) + "\n")
             on_progress(progress)
@@ -138,38 +160,37 @@ def train_sft(
 
 def _other_worker(config: SftConfig, exchange: Exchange, rank: int) -> None:
     """A further process: the same steps on other examples, nothing reported."""
-    run = _start(config, _tokenizer(config))
-    for _ in _worker(config, exchange, rank, run, time.monotonic):
+    run = _start(config, load_tokenizer(config.tokenizer))
+    for _ in _worker(config, _Share(exchange, rank), run, time.monotonic):
         pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One process's part in the training; only process 0 has dev batches."""
+
+    exchange: Exchange
+    rank: int
+    dev: Sequence[Batch] = ()
+
+
 def _worker(
-    config: SftConfig, exchange: Exchange, rank: int, run: "_Run", clock: Callable[[], float]
-) -> "Iterator[SftProgress]":
+    config: SftConfig, share: _Share, run: _Run, clock: Callable[[], float]
+) -> Iterator[SftProgress]:
     """One process's share of the training, fed from its own sequence of examples."""
     import torch
 
     torch.set_num_threads(1)
     first = run.examples // config.workers // CHUNK_ROWS * CHUNK_ROWS
     feeder = Feeder(
-        config.corpus,
-        config.out,
+        config.train,
+        config.tokenizer,
         tokens=config.tokens_per_step // config.workers,
-        seed=config.seed * 1000 + rank,
+        seed=config.seed * 1000 + share.rank,
         first=first,
     )
     with feeder:
-        yield from _loop(config, exchange, rank, run, iter(feeder), clock)
-
-
-def _tokenizer(config: SftConfig) -> "PreTrainedTokenizerFast":
-    """The run's tokenizer, trained on the first call."""
-    if not (config.out / "tokenizer.json").is_file():
-        functions = [f for f in read_corpus(config.corpus) if f.split == "train"]
-        weights = [f.weight for f in functions]
-        drawn = Random(config.seed).choices(functions, weights, k=TOKENIZER_FUNCTIONS)
-        train_tokenizer((f.raw for f in drawn), config.shape.vocabulary).save_pretrained(config.out)
-    return load_tokenizer(config.out)
+        yield from _loop(config, share, run, iter(feeder), clock)
 
 
 def _start(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> _Run:
@@ -177,6 +198,8 @@ def _start(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> _Run:
     import torch
 
     model = new_model(config.shape, tokenizer)
+    if config.base is not None:
+        load_weights(model, config.base)
     optimizers = make_optimizers(
         model,
         matrix_lr=config.matrix_lr,
@@ -187,6 +210,7 @@ def _start(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> _Run:
     path = config.out / CHECKPOINT
     if path.is_file():
         saved = torch.load(path, weights_only=True)
+        check_origin(saved.get("origin"), _origin(config), path)
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
@@ -195,11 +219,16 @@ def _start(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> _Run:
     return run
 
 
-def _save(run: _Run, path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
-    import torch
+def _origin(config: SftConfig) -> dict[str, str]:
+    """What two runs must share for one to go on from the other's checkpoint."""
+    told = {"shape": config.shape, "seed": config.seed, "train": config.train, "base": config.base}
+    return {name: str(value) for name, value in told.items()}
 
+
+def _save(run: _Run, origin: Mapping[str, str], path: Path) -> None:
+    """Write down where the run stands."""
     state = {
+        "origin": dict(origin),
         "model": run.model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in run.optimizers],
         "step": run.step,
@@ -207,54 +236,65 @@ def _save(run: _Run, path: Path) -> None:
         "examples": run.examples,
         "seconds": run.seconds,
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    write_checkpoint(state, path)
 
 
 def _dev_batches(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> list[Batch]:
-    """Examples from packages that are never trained on."""
-    functions = [f for f in read_corpus(config.corpus) if f.split == "dev"]
-    if not functions:
+    """Examples that are never trained on."""
+    draw = config.dev.load() if config.dev else None
+    if draw is None:
         return []
-    encoded = encode(list(rows(functions, config.seed, 0, config.dev_rows)), tokenizer)
+    encoded = encode(list(draw(config.seed, 0, config.dev_rows)), tokenizer)
     return list(batches(encoded, config.tokens_per_step, tokenizer, Random(config.seed)))
 
 
 def _loop(
     config: SftConfig,
-    exchange: Exchange,
-    rank: int,
+    share: _Share,
     run: _Run,
     feed: Iterator[Batch],
     clock: Callable[[], float],
 ) -> Iterator[SftProgress]:
     """Step until the budget is spent; process 0 reports, and less often evaluates and saves."""
-    dev = _dev_batches(config, _tokenizer(config)) if rank == 0 else []
     began = clock() - run.seconds
     reported = evaluated = run.seconds
     losses: list[float] = []
     spent = 0.0
     while spent < 1.0:
         spent = max((run.step + 1) / config.max_steps, run.seconds / config.wall_clock_s)
-        spent = exchange.agree(rank, spent)
-        batch = next(feed)
-        exchange.count(rank, int(batch.lengths.sum()), len(batch.lengths))
-        losses.append(backward(run.model, batch, config.code_loss * code_scale(spent)))
-        exchange.average(rank, list(run.model.parameters()))
-        update(run.model, run.optimizers, lr_scale(spent))
-        run.step += 1
+        spent = share.exchange.agree(share.rank, spent)
+        losses.append(_step(config, share, run, next(feed), spent))
         run.seconds = clock() - began
-        if rank or (run.seconds - reported < config.report_every_s and spent < 1.0):
+        if share.rank or (run.seconds - reported < config.report_every_s and spent < 1.0):
             continue
-        run.tokens, run.examples = (int(n) for n in exchange.counts.sum(0))
+        run.tokens, run.examples = (int(n) for n in share.exchange.counts.sum(0))
         due = run.seconds - evaluated >= config.evaluate_every_s or spent >= 1.0
-        yield _progress(run, losses, spent, evaluate(run.model, dev) if due else None)
+        yield _progress(run, losses, spent, evaluate(run.model, share.dev) if due else None)
         if due:
-            _save(run, config.out / CHECKPOINT)
+            _save(run, _origin(config), config.out / CHECKPOINT)
             evaluated = run.seconds
         reported = run.seconds
         losses = []
+
+
+def _step(config: SftConfig, share: _Share, run: _Run, batch: Batch, spent: float) -> float:
+    """One step together with the other processes; the repair loss in nats a token.
+
+    Raises:
+        BadInputError: the loss is no number any more.
+    """
+    share.exchange.count(share.rank, int(batch.lengths.sum()), len(batch.lengths))
+    loss = backward(run.model, batch, config.code_loss * code_scale(spent))
+    if not math.isfinite(loss):
+        msg = (
+            f"the loss is {loss} at step {run.step + 1}; the last checkpoint is unharmed: start "
+            "again from it with lower learning rates"
+        )
+        raise BadInputError(msg)
+    share.exchange.average(share.rank, list(run.model.parameters()))
+    update(run.model, run.optimizers, lr_scale(spent))
+    run.step += 1
+    return loss
 
 
 def lr_scale(spent: float) -> float:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
+from engine.errors import BadInputError
 from engine.line_format import EOS_TOKEN, LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
+from engine.training.corpus import read_corpus
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+TOKENIZER_FUNCTIONS = 40_000
 PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -59,6 +63,21 @@ def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedToken
         pad_token=PAD_TOKEN,
         clean_up_tokenization_spaces=False,
     )
+
+
+def make_tokenizer(corpus: Path, folder: Path, vocabulary: int, seed: int) -> None:
+    """Train a tokenizer on functions drawn from the corpus and save it.
+
+    Raises:
+        BadInputError: the corpus is missing, unreadable, or has nothing to train on.
+    """
+    functions = [f for f in read_corpus(corpus) if f.split == "train"]
+    if not functions:
+        msg = f"{corpus} holds no function to train on; build it again"
+        raise BadInputError(msg)
+    weights = [f.weight for f in functions]
+    drawn = Random(seed).choices(functions, weights, k=TOKENIZER_FUNCTIONS)
+    train_tokenizer((f.raw for f in drawn), vocabulary).save_pretrained(folder)
 
 
 def _texts(sources: Iterable[str]) -> Iterator[str]:
