@@ -163,7 +163,7 @@ def as_markdown(figures: Figures, command: str) -> str:
             *([""] if figures.missing else []),
             *_explained(figures),
             "",
-            "| memory of a box that waits | MiB (PSS) |",
+            f"| memory of one of {box_traces.WAITING} boxes that wait | MiB (PSS) |",
             "|---|---|",
             *(f"| {name} | {size:.1f} |" for name, size in figures.idle_mib.items()),
             "",
