@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import tarfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,15 +103,40 @@ def unpack(root: Path, key: str, sha256: str, into: Path) -> None:
             members = archive.getmembers()
             if len(members) > MAX_FILES:
                 raise SnapshotInvalidError(key, f"{len(members)} files are more than {MAX_FILES}")
-            for member in members:
-                extract_member(archive, member, into)
+            extract_all(archive, members, into)
     except (tarfile.TarError, ValueError) as error:
         raise SnapshotInvalidError(key, str(error)) from error
     except OSError as error:
         raise _told("the checkout", key, error, root) from error
 
 
-def extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+def extract_all(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], into: Path) -> None:
+    """Lay members out below an empty folder; no link among them leads out of it when all are there.
+
+    Raises:
+        ValueError: a member, or what it links to, lies outside the folder.
+    """
+    for member in members:
+        _extract(archive, member, into)
+    _refuse_links_out(into)
+
+
+def _refuse_links_out(into: Path) -> None:
+    """Follow every link once more: one laid later can change where an earlier one leads to."""
+    root = into.resolve()
+    for parent, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if path.is_symlink() and not _led_to(path).is_relative_to(root):
+                raise ValueError(f"{str(path.relative_to(root))!r} leads outside the folder")
+
+
+def _led_to(path: Path) -> Path:
+    """Where a path leads to; unlike `Path.resolve`, links in a circle are no error."""
+    return Path(os.path.realpath(path))
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
     """Lay one member out below a folder, never outside it; devices and leading slashes are refused.
 
     tarfile's own filter does the same since Python 3.11.4; Debian 12 has 3.11.2.
@@ -121,13 +147,15 @@ def extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path
     root = into.resolve()
     member.name = member.name.lstrip("/")
     target = root / member.name
-    inside = [target.parent.resolve() / target.name]
+    inside = [_led_to(target.parent) / target.name]
     if member.issym():
-        inside.append((target.parent / member.linkname).resolve())
+        inside.append(_led_to(target.parent / member.linkname))
     elif member.islnk():
-        inside.append((root / member.linkname).resolve())
+        inside.append(_led_to(root / member.linkname))
     elif not (member.isreg() or member.isdir()):
         raise ValueError(f"{member.name!r} is no file, folder or link")
+    elif target.is_symlink():
+        raise ValueError(f"{member.name!r} would be written through a link")
     for path in inside:
         if not path.is_relative_to(root) or ".." in Path(member.name).parts:
             raise ValueError(f"{member.name!r} would lie outside the folder")

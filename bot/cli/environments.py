@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from bot.demo.cases import CaseUnavailableError, fetch
 from engine.base_runs import run_base
 from engine.errors import BadInputError
-from engine.snapshot import extract_member
+from engine.snapshot import extract_all
 from sandbox.contract import Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError, SandboxError
 from sandbox.images import Environment, prepare
@@ -216,8 +216,7 @@ def _from_npm(pin: Pin, into: Path) -> Path:
     target = into / "unpacked"
     target.mkdir()
     with tarfile.open(archive) as members:
-        for member in members.getmembers():
-            extract_member(members, member, target)
+        extract_all(members, members.getmembers(), target)
     (root,) = [path for path in target.iterdir() if path.is_dir()]
     return root
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bot.errors import BotError
-from engine.snapshot import extract_member
+from engine.snapshot import extract_all
 from sandbox.settings import fetch_environment
 
 CASES = Path(__file__).parent / "cases.toml"
@@ -138,8 +138,7 @@ def fetch(name: str, version: str, sha256: str, into: Path) -> Path:
 def _unpack(archive: Path, into: Path) -> Path:
     into.mkdir(parents=True)
     with tarfile.open(archive) as members:
-        for member in members.getmembers():
-            extract_member(members, member, into)
+        extract_all(members, members.getmembers(), into)
     (root,) = [path for path in into.iterdir() if path.is_dir()]
     return root
 

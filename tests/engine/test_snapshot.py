@@ -69,3 +69,35 @@ def test_a_link_to_the_host_is_refused(tree, tmp_path):
     packed = pack(tree, tmp_path / "shared", "k")
     with pytest.raises(SnapshotInvalidError):
         unpack(tmp_path / "shared", "k", packed.sha256, tmp_path / "out")
+
+
+def archive_of_links(path, *links):
+    with tarfile.open(path, "w") as archive:
+        folder = tarfile.TarInfo("p/d")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        for name, target in links:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+    return _digest(path)
+
+
+def test_a_link_that_a_later_link_turns_outwards_is_refused(tmp_path):
+    digest = archive_of_links(tmp_path / "k.tar", ("aa", "p/d/k/../.."), ("p/d/k", "../.."))
+    with pytest.raises(SnapshotInvalidError, match="'aa' leads outside"):
+        unpack(tmp_path, "k", digest, tmp_path / "deep" / "out")
+
+
+def test_links_in_a_circle_lead_nowhere_and_do_no_harm(tmp_path):
+    digest = archive_of_links(tmp_path / "k.tar", ("a", "b"), ("b", "a"), ("c", "a"))
+    unpack(tmp_path, "k", digest, tmp_path / "out")
+    assert (tmp_path / "out" / "c").is_symlink()
+
+
+def test_a_file_is_not_written_through_a_link_of_the_same_name(tmp_path):
+    archive_of_links(tmp_path / "k.tar", ("a", "p/d/b"))
+    with tarfile.open(tmp_path / "k.tar", "a") as archive:
+        archive.addfile(tarfile.TarInfo("a"), io.BytesIO())
+    with pytest.raises(SnapshotInvalidError, match="through a link"):
+        unpack(tmp_path, "k", _digest(tmp_path / "k.tar"), tmp_path / "out")
