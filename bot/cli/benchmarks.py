@@ -42,6 +42,9 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="JSON, written after each; a run goes on where it ended."),
 ]
+AtLeast = Annotated[
+    int, typer.Option(min=0, help="End with exit code 1 when fewer than so many are solved.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line on stdout.")]
 Together = Annotated[
     int,
@@ -90,6 +93,7 @@ def humanevalfix(
     seed: Seed = 0,
     sandbox: Sandbox = "bubblewrap",
     together: Together = 8,
+    at_least: AtLeast = 0,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -112,8 +116,9 @@ def humanevalfix(
         out_file,
         as_json,
     )
-    tasks = read_tasks(data)
-    _measure(run, tasks, search_tasks)
+    report = _measure(run, read_tasks(data), search_tasks)
+    if report.solved.solved < at_least:
+        raise typer.Exit(1)
 
 
 def refactory(
@@ -206,7 +211,7 @@ def mutants(
     _measure(run, read_mutants(files), bench_of)
 
 
-def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> None:
+def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> "Report":
     """Search the sample, keep what is found, and say the figures."""
     from engine import models
     from engine.settings import EngineSettings
@@ -241,6 +246,7 @@ def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> N
         )
     _keep(run.out_file, {"command": run.command, **asdict(report)})
     _say(run, report)
+    return report
 
 
 def _saying(run: _Run, known: "Mapping[str, TaskResult]") -> "Callable[[TaskResult], None]":

@@ -29,7 +29,7 @@ def rl(
     steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 100,
     prompts: Annotated[int, typer.Option(min=1, help="Prompts a step.")] = 16,
     samples: Annotated[int, typer.Option(min=2, help="Samples a prompt.")] = 8,
-    lr: Annotated[float, typer.Option(min=0.0, help="Learning rate.")] = 5e-5,
+    lr: Annotated[float, typer.Option(min=0.0, help="Learning rate.")] = 2e-4,
     reward_model: Annotated[
         Path | None, typer.Option(help="A reward model that pays, instead of running the tests.")
     ] = None,
@@ -70,6 +70,9 @@ def experiment(
     tasks: Annotated[Path, typer.Option(help="Held-out executable tasks.")] = BUILD
     / "mutants.jsonl",
     train_tasks: Tasks = TRAIN_TASKS,
+    wheels: Annotated[
+        Path, typer.Option(help="The held-out packages; what it lacks is downloaded.")
+    ] = BUILD / "wheels",
     folder: Annotated[Path, typer.Option("--out", help="Where the samples go.")] = BUILD
     / "experiment",
     page: Annotated[
@@ -86,6 +89,7 @@ def experiment(
     """Train and walk every arm on the same held-out tasks; goes on where it was stopped."""
     from engine.training.experiment import ExperimentConfig, run_experiment
     from engine.training.experiment_page import write_page
+    from engine.training.mutants import boxes_for_packages
 
     config = ExperimentConfig(
         models,
@@ -98,7 +102,8 @@ def experiment(
         rl_prompts=rl_prompts,
         arms=tuple(arms or ARM_NAMES),
     )
-    found = run_experiment(config, open_boxes(), out.print)
+    boxes = boxes_for_packages(open_boxes().sandbox, wheels)
+    found = run_experiment(config, boxes, out.print)
     for name, rows in found.by_iteration.items():
         told = "  ".join(f"{row.solved.mean:6.1%}" for row in rows)
         out.print(f"{name:3} right by iteration  {told}")

@@ -68,7 +68,7 @@ class RlConfig:
     samples: int = 8
     chains: int = 64
     temperature: float = 1.0
-    lr: float = 5e-5
+    lr: float = 2e-4
     save_every: int = 10
     reward_model: Path | None = None
 

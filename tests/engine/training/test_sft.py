@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engine.errors import BadInputError
 from engine.training.batches import batches, encode
@@ -25,6 +26,7 @@ from engine.training.sft import (
 )
 from engine.training.tokenizer import load_tokenizer, make_tokenizer, train_tokenizer
 
+TINY = Shape(hidden=64, layers=2, heads=1, kv_heads=1, intermediate=96, vocabulary=448)
 SHAPE = Shape(hidden=64, layers=1, heads=1, kv_heads=1, intermediate=64, vocabulary=448)
 
 
@@ -103,14 +105,23 @@ def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
     with pytest.raises(BadInputError, match="another run: its seed differ"):
         train_sft(replace(longer, seed=5), heard.append)
 
+
+@pytest.mark.slow
+def test_a_stage_begins_where_its_base_ended(
+    corpus_file: Path, tiny_model: Path, tokenizer_folder: Path, tmp_path: Path
+):
+    heard: list[SftProgress] = []
     written = tmp_path / "rows.jsonl"
     write_rows(written, rows(read_corpus(corpus_file), 0, 0, 40))
-    begun = fine_tuned(
-        replace(config, base=folder, train=WrittenRows(written), out=tmp_path / "on", max_steps=1)
-    )
-    train_sft(begun, heard.append)
-    assert heard[-1].step == 1
-    assert heard[-1].loss < heard[0].loss, "it begins where the base ended"
+    config = SftConfig(
+        WrittenRows(written), tokenizer_folder, tmp_path / "run", base=tiny_model, shape=TINY,
+        max_steps=1, tokens_per_step=2000, workers=1,
+    )  # fmt: skip
+    folder = train_sft(fine_tuned(config), heard.append)
+    begun, trained = (load_file(f / "model.safetensors") for f in (tiny_model, folder))
+    assert begun.keys() == trained.keys()
+    for name, weights in trained.items():
+        assert (weights - begun[name]).abs().max() < 0.01, f"{name} is new, not gone on with"
 
 
 def test_rows_that_were_written_come_once_an_epoch_in_an_order_of_its_own(
