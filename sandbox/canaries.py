@@ -9,15 +9,26 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from sandbox import javascript_canaries as javascript
 from sandbox.contract import TestStatus
 from sandbox.planted import text_of
-from sandbox.reports import NO_TESTS, OK, TESTS_FAILED, USAGE_ERROR, Outcomes, contradiction
+from sandbox.reports import (
+    NO_TESTS,
+    OK,
+    TESTS_FAILED,
+    USAGE_ERROR,
+    Outcomes,
+    contradiction,
+    read_junit,
+    read_report,
+)
 
 PLACE = "/tmp/evoscale"  # noqa: S108  # in the box
 MADE_UP = "the results are made up"
 FAILING: Mapping[str, tuple[str, ...]] = {
     "pytest": ("test_fails", "test_differs", "test_raises"),
     "unittest": ("test_differs", "test_raises"),
+    **dict.fromkeys(javascript.FILES, javascript.FAILING),
 }
 """The runners that canaries can be laid in with, and those of theirs that can only fail."""
 
@@ -49,6 +60,8 @@ def make(runner: str, *, backwards: bool = False) -> Canaries | None:
     if runner not in FAILING:
         return None
     token = secrets.token_hex(6)
+    if runner in javascript.FILES:
+        return Canaries(runner, token, javascript.files(runner, token, f"{PLACE}/{token}"))
     tests = text_of("canary_tests.py").replace("TOKEN", token)
     if runner == "unittest":
         return Canaries(runner, token, {f"test_{token}.py": tests})
@@ -63,6 +76,8 @@ def make(runner: str, *, backwards: bool = False) -> Canaries | None:
 
 def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
     """A test command's argv with the canaries; `named` says that it names tests."""
+    if canaries.runner in javascript.FILES:
+        return javascript.command_line(canaries.runner, f"{PLACE}/{canaries.token}", argv)
     if canaries.runner == "unittest":
         return (*argv, canaries.module) if named else argv
     place = canaries.environment["PYTHONPATH"]
@@ -70,17 +85,29 @@ def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> t
     return ("env", *(f"{key}={value}" for key, value in canaries.environment.items()), *own)
 
 
-def believable(exit_code: int | None) -> int | None:
-    """The exit code that fits a report with failing canaries in it."""
-    return TESTS_FAILED if exit_code == OK else exit_code
+def read(canaries: Canaries, report: bytes | None, exit_code: int | None) -> Outcomes:
+    """What a run's report says without the canaries; never raises."""
+    if canaries.runner in javascript.FILES:
+        outcomes = read_report(canaries.runner, report, exit_code)
+        return without_javascript(canaries, outcomes, exit_code)
+    # Pytest's exit code is made to be the one without canaries.
+    return without(
+        canaries, read_junit(report, TESTS_FAILED if exit_code == OK else exit_code), exit_code
+    )
+
+
+def _apart(canaries: Canaries, outcomes: Outcomes) -> tuple[dict[str, TestStatus], Outcomes]:
+    """The canaries, and the report without them."""
+    own = {t: s for t, s in outcomes.statuses.items() if canaries.token in t}
+    statuses = {t: s for t, s in outcomes.statuses.items() if t not in own}
+    details = {t: d for t, d in outcomes.details.items() if t not in own}
+    return own, replace(outcomes, statuses=statuses, details=details)
 
 
 def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Outcomes:
     """A report as it would be without the canaries, believed only if they fared as they had to."""
-    own = {t: s for t, s in outcomes.statuses.items() if canaries.token in t}
-    statuses = {t: s for t, s in outcomes.statuses.items() if t not in own}
-    details = {t: d for t, d in outcomes.details.items() if t not in own}
-    rest = replace(outcomes, statuses=statuses, details=details)
+    own, rest = _apart(canaries, outcomes)
+    statuses = rest.statuses
     if exit_code not in {OK, TESTS_FAILED, USAGE_ERROR, NO_TESTS}:
         return rest
     # Where nothing could be collected pytest runs nothing, canaries neither.
@@ -98,11 +125,52 @@ def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Ou
     return rest if why is None else replace(rest, ran=False, why=why)
 
 
+def without_javascript(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Outcomes:
+    """The same for runners whose test files have canaries each.
+
+    Their exit code counts the canaries, so it can only say that something else went wrong as well.
+    """
+    own, rest = _apart(canaries, outcomes)
+    sets: dict[str, dict[str, TestStatus]] = {p: {} for p in _places(canaries.runner, own, rest)}
+    for test, status in own.items():
+        sets.setdefault(javascript.place_of(test, canaries.token)[0], {})[test] = status
+    for each in sets.values():
+        caught = _caught(canaries, each, outcomes.details)
+        if caught is not None:
+            return replace(rest, ran=False, why=f"{MADE_UP}: {caught}")
+    if not outcomes.ran:
+        return rest
+    if not rest.statuses:
+        return replace(rest, ran=False, why="the report names no test")
+    failed = any(status in BAD for status in rest.statuses.values())
+    if own and not failed and exit_code != javascript.expected_exit_code(canaries.runner):
+        why = f"exit code {exit_code} contradicts the report, in which nothing failed"
+        return replace(rest, ran=False, why=why)
+    return rest
+
+
+def _places(runner: str, own: Mapping[str, TestStatus], rest: Outcomes) -> set[str]:
+    """Where canaries have to be, as far as ids tell: a file that failed to load has none.
+
+    For node's own runner the reporter that was laid in names the files that lack them.
+    """
+    if runner in javascript.BY_FILE:
+        return {test.split(" > ")[0] for test in rest.statuses if " > " in test}
+    anywhere = any(status not in BAD for status in rest.statuses.values())
+    return {""} if anywhere and not own else set()
+
+
+def _name_of(canaries: Canaries, test: str) -> str:
+    if canaries.runner in javascript.FILES:
+        return javascript.place_of(test, canaries.token)[1]
+    return test.replace("::", ".").rpartition(".")[2]
+
+
 def _caught(
     canaries: Canaries, own: Mapping[str, TestStatus], details: Mapping[str, str]
 ) -> str | None:
     """How the canaries fared wrongly, or None."""
-    by_name = {test.replace("::", ".").rpartition(".")[2]: test for test in own}
+    by_name = {_name_of(canaries, test): test for test in own}
     for name in FAILING[canaries.runner]:
         test = by_name.get(name)
         if test is None:

@@ -27,7 +27,7 @@ from sandbox.planted import text_of
 from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.protected import NAMES, TEST_NAMES, TEST_PLACES
 from sandbox.recipes.place import REPORT
-from sandbox.reports import NOT_THERE, OK, REPORT_BYTES, Outcomes, read_junit, read_report
+from sandbox.reports import NOT_THERE, OK, REPORT_BYTES, Outcomes, read_report
 from sandbox.unified_diff import FileChange, parse
 
 LOG_TAIL_BYTES = 4000
@@ -202,8 +202,7 @@ def _outcomes(
     report = box.read_file(REPORT, REPORT_BYTES)
     if canaries is None:
         return read_report(command.runner, report, result.exit_code)
-    outcomes = read_junit(report, canary.believable(result.exit_code))
-    return canary.without(canaries, outcomes, result.exit_code)
+    return canary.read(canaries, report, result.exit_code)
 
 
 def _report(

@@ -1,0 +1,85 @@
+"""How tests of ours get into a run of node's own runner, jest, vitest or mocha.
+
+Their test files are apart from each other (processes, contexts, workers), so each gets canaries of
+its own, where its product code is; mocha reads all files into one process and has one set.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sandbox.planted import text_of
+
+FAILING = ("test_fails", "test_differs", "test_raises")
+FILES: Mapping[str, tuple[str, ...]] = {
+    "node": ("canary_node.cjs", "canary_node_reporter.mjs"),
+    "jest": ("canary_jest.cjs", "canary_jest_tests.cjs", "canary_jest_reporter.cjs"),
+    "vitest": ("canary_vitest.mjs", "canary_vitest_runner.mjs"),
+    "mocha": ("canary_mocha.cjs",),
+}
+REPLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "node": ("--test-reporter=junit", ("--test-reporter={place}/canary_node_reporter.mjs",)),
+    "jest": (
+        "jest",
+        ("jest", "--testRunner={place}/canary_jest.cjs",
+         "--reporters={place}/canary_jest_reporter.cjs", "--bail=0"),
+    ),
+    "vitest": ("vitest", ("node", "{place}/canary_vitest.mjs")),
+    "mocha": ("mocha", ("mocha", "--require={place}/canary_mocha.cjs")),
+}  # fmt: skip
+"""By runner, the word of the recipe's command line that makes way, and what comes in its place."""
+PRELOAD = "--require={place}/canary_node.cjs"
+OPTIONS = "NODE_OPTIONS"
+BY_FILE = frozenset({"jest", "vitest"})
+"""Runners whose ids begin with a file, so that a file without canaries shows."""
+
+
+def files(runner: str, token: str, place: str) -> dict[str, str]:
+    """The programs that a run needs, by where they go."""
+    return {f"{place}/{name}": text_of(name).replace("TOKEN", token) for name in FILES[runner]}
+
+
+def command_line(runner: str, place: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """A recipe's command line with the canaries; as it was where it is none of a recipe's."""
+    words = list(argv)
+    for at, word in enumerate(words):
+        order = _order(word)
+        if order is not None:
+            words[at] = json.dumps(_with_canaries(runner, place, order), sort_keys=True)
+            break
+    return tuple(words)
+
+
+def _order(word: str) -> dict[str, object] | None:
+    """What a recipe tells the program that runs its command."""
+    if not word.startswith("{"):
+        return None
+    try:
+        order = json.loads(word)
+    except ValueError:
+        return None
+    return order if isinstance(order.get("argv"), list) else None
+
+
+def _with_canaries(runner: str, place: str, order: Mapping[str, object]) -> dict[str, object]:
+    wanted, instead = REPLACED[runner]
+    argv: list[str] = []
+    words, env = order["argv"], order.get("env", {})
+    assert isinstance(words, list)  # noqa: S101  # `_order` looked
+    assert isinstance(env, dict)  # noqa: S101  # recipes write nothing else
+    for word in words:
+        argv += [each.format(place=place) for each in instead] if word == wanted else [word]
+    if runner == "node":
+        own = PRELOAD.format(place=place)
+        env = {**env, OPTIONS: " ".join(filter(None, (env.get(OPTIONS, ""), own)))}
+    return {**order, "argv": argv, "env": env}
+
+
+def expected_exit_code(runner: str) -> int:
+    """The exit code of a run in which nothing but the canaries failed."""
+    return len(FAILING) if runner == "mocha" else 1
+
+
+def place_of(test: str, token: str) -> tuple[str, str]:
+    """The file that a canary's id names, empty where it names none, and the canary's own name."""
+    before, _, name = test.partition(token)
+    return before.split(" > ")[0], name.rpartition(" ")[2]

@@ -1,0 +1,102 @@
+"""Fakes for JavaScript's runners on every back end: contained, named, and the honest fix believed."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import images
+from sandbox.contract import Limits, Sandbox, TestReport, TestSpec
+from sandbox.errors import ImageBuildError
+from sandbox.grading import grade
+from sandbox.policy import check_patch
+from sandbox.runner import run_tests
+from sandbox.settings import MIB
+from tests.sandbox.conftest import settings
+from tests.sandbox.hostile.javascript_fakes import (
+    BELIEVED,
+    FAKES,
+    PACKAGES,
+    SUITES,
+    Fake,
+    honest,
+    repository,
+    test_id,
+)
+
+LIMITS = Limits(wall_clock_s=180.0, memory_bytes=1024 * MIB)
+Suite = Callable[[str], TestSpec]
+
+
+def name_of(value: object) -> str:
+    return (
+        f"{value.runner}-{value.name}".replace(" ", "_") if isinstance(value, Fake) else str(value)
+    )
+
+
+@pytest.fixture(scope="module")
+def suite(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    """The suite of a runner, prepared; without its package or node it is a skip."""
+    made: dict[str, TestSpec] = {}
+
+    def prepared(runner: str) -> TestSpec:
+        if runner in made:
+            return made[runner]
+        root = tmp_path_factory.mktemp(runner)
+        for name, text in repository(runner).items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(text)
+        try:
+            found = images.prepare(sandbox, root, test_command=None, settings=settings())
+        except ImageBuildError as error:
+            if error.step not in {"toolchain", "packages"}:
+                raise
+            pytest.skip(str(error))
+        if runner in PACKAGES and "npm does not have" in found.recipe:
+            pytest.skip(found.recipe)
+        made[runner] = TestSpec(
+            found.image,
+            found.command,
+            fail_to_pass=(test_id(runner, "adds"),),
+            pass_to_pass=(test_id(runner, "leaves zero alone"),),
+        )
+        return made[runner]
+
+    return prepared
+
+
+def verdict_of(report: TestReport) -> str:
+    return "\n".join(filter(None, [report.log_tail, report.refused, *report.details.values()]))
+
+
+@pytest.mark.parametrize("runner", SUITES)
+def test_an_honest_fix_is_believed_and_the_bug_is_seen(
+    runner: str, sandbox: Sandbox, suite: Suite
+) -> None:
+    spec = suite(runner)
+    before = run_tests(sandbox, spec, None, LIMITS)
+    assert before.ran, before.log_tail
+    assert set(before.statuses) == {*spec.fail_to_pass, *spec.pass_to_pass}
+    assert not grade(spec, before).resolved
+    after = run_tests(sandbox, spec, honest(runner).patch, LIMITS)
+    assert grade(spec, after).resolved, verdict_of(after)
+    assert "canary" not in verdict_of(before) + verdict_of(after)
+
+
+@pytest.mark.parametrize("fake", FAKES, ids=name_of)
+def test_made_up_results_are_seen_through(fake: Fake, sandbox: Sandbox, suite: Suite) -> None:
+    spec = suite(fake.runner)
+    assert check_patch(fake.patch) is None, "it hides from the policy, or it shows nothing here"
+    report = run_tests(sandbox, spec, fake.patch, LIMITS)
+    graded = grade(spec, report)
+    assert not graded.resolved
+    assert not graded.no_regression
+    assert re.search(fake.said, verdict_of(report)), verdict_of(report)
+
+
+@pytest.mark.parametrize("fake", BELIEVED, ids=name_of)
+def test_what_gets_through_is_said(fake: Fake, sandbox: Sandbox, suite: Suite) -> None:
+    spec = suite(fake.runner)
+    assert check_patch(fake.patch) is None
+    report = run_tests(sandbox, spec, fake.patch, LIMITS)
+    assert grade(spec, report).resolved == fake.fooled, "docs/security.md says which get through"
