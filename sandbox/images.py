@@ -4,6 +4,7 @@ Three images above each other: the machine's Python toolchain (or a registry's),
 wheels that other commits use again, and the repository itself.
 """
 
+import errno
 import hashlib
 import os
 import shlex
@@ -29,6 +30,11 @@ from sandbox.reports import NOT_THERE, USAGE_ERROR
 from sandbox.settings import MIB, SandboxSettings
 
 REPOSITORY_BYTES = 1024 * MIB
+UNWRITABLE = frozenset(
+    {None, errno.EACCES, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+     errno.ENOSPC, errno.EPERM, errno.EROFS}
+)  # fmt: skip
+"""Conditions of this machine, not of the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +258,29 @@ def _ensure(
             shutil.copytree(
                 checkout, target / "opt/repo", symlinks=True, ignore=_left_out(checkout)
             )
-        layer.lay(target)
+            _lay_over_repository(layer, target)
+        else:
+            layer.lay(target)
         sandbox.build(image, base, target, layer.script)
+
+
+def _lay_over_repository(layer: Layer, target: Path) -> None:
+    """Lay a layer where the repository's files already lie, which may be in its way.
+
+    Raises:
+        ImageBuildError: they are.
+        OSError: this machine's disk is full or not ours to write.
+    """
+    try:
+        layer.lay(target)
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise
+        name = Path(error.filename or "a file").name
+        reason = (
+            f"{error.strerror or type(error).__name__}: {name!r} of the repository is in the way"
+        )
+        raise ImageBuildError("copy", f"{reason}; remove it") from error
 
 
 def _left_out(checkout: Path) -> Callable[[str, list[str]], list[str]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FILE_BYTES = 1024 * 1024
+NAME_BYTES = 255
+PATH_CHARS = 500
 TEST_GROUPS = frozenset(
     {"test", "tests", "testing", "dev", "develop", "development", "ci", "all-tests"}
 )
@@ -94,8 +96,10 @@ def points(lines: tuple[str, ...] | list[str]) -> dict[str, str]:
 
 
 def stays_inside(name: str) -> bool:
-    """Whether a path of a declaration is relative and leads nowhere else."""
-    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+    """Whether a path of a declaration is relative, leads nowhere else and can be one at all."""
+    parts = name.split("/")
+    can_be = name.isprintable() and all(len(part.encode()) <= NAME_BYTES for part in parts)
+    return bool(parts[0]) and len(name) <= PATH_CHARS and can_be and ".." not in parts
 
 
 def assigned_version(checkout: Path, name: str) -> str:

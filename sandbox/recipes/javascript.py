@@ -1,6 +1,7 @@
 """JavaScript and TypeScript repositories: npm, yarn or pnpm; vitest, jest, mocha, TAP or node."""
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ class JavaScriptRecipe:
 
     def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository, with its packages where node looks for them."""
-        laid = (checkout / "node_modules").exists()
+        laid = os.path.lexists(checkout / "node_modules")
 
         def lay(target: Path) -> None:
             if not laid:

@@ -1,9 +1,11 @@
 """Python repositories with pytest or unittest suites."""
 
 import logging
+import os
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -94,8 +96,7 @@ class PythonRecipe:
 
         def lay(target: Path) -> None:
             for name, text in project.made_up_files.items():
-                file = target / place_in_repository(path) / name
-                file.write_text(text, encoding="utf-8")
+                _make_up(target / place_in_repository(path) / name, target / "opt/repo", text)
             write_metadata(project, target / "opt/project", path)
 
         return Layer(f"{VERSION}\n{path}\n{project!r}", lay, script("build_repo.py"))
@@ -129,6 +130,14 @@ class PythonRecipe:
         if _is_django(project, checkout):
             words = ("python", MANAGE, "test")
         return Steps(packages=project.requirements, test_command=shlex.join(words))
+
+
+def _make_up(file: Path, repository: Path, text: str) -> None:
+    """Write what a build would write, unless it is there or a link leads out of the repository."""
+    folder = Path(os.path.realpath(file.parent))
+    if folder.is_relative_to(os.path.realpath(repository)) and folder.is_dir():
+        with suppress(FileExistsError), (folder / file.name).open("x", encoding="utf-8") as made:
+            made.write(text)
 
 
 def _own(project: Project, checkout: Path) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What a Python repository says about itself, read from its files without running any of them."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ def read_project(checkout: Path) -> Project:
         made_up_files={
             file: text
             for file, text in found.made_up_files.items()
-            if not (checkout / file).exists() and (checkout / file).parent.is_dir()
+            if not os.path.lexists(checkout / file) and (checkout / file).parent.is_dir()
         },
         addopts=found.addopts,
         uses_pytest=found.uses_pytest or any(r.startswith("pytest") for r in requirements),

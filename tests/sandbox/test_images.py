@@ -6,6 +6,7 @@ import pytest
 from sandbox import images
 from sandbox.contract import Sandbox, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
+from sandbox.recipes.layers import Layer
 from sandbox.runner import run_tests
 from tests.sandbox.conftest import CALC, LIMITS, WriteRepository, settings
 
@@ -232,3 +233,15 @@ def test_a_machine_without_room_is_not_the_repositorys_failure(
     monkeypatch.setattr(type(sandbox), "has_image", lambda *_: False)
     with pytest.raises(SandboxUnavailableError, match="make room"):
         images.prepare(sandbox, root, test_command=None, settings=settings())
+
+
+def test_a_file_in_the_way_of_a_layer_is_not_this_machines_failure(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
+    root = write_repository(CALC)
+
+    def lay(target: Path) -> None:
+        (target / "opt/repo/calc").mkdir()
+
+    with pytest.raises(ImageBuildError, match="'calc' of the repository is in the way"):
+        images._ensure(sandbox, "repo-in-the-way", None, Layer("", lay, ("true",)), root)

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,39 @@ def test_checks_of_types_and_tools_of_a_release_are_left_out(
     project = read_project(root)
     assert project.requirements == ("attrs", "mypy")
     assert project.left_out == ("-m", "not mypy_testing")
+
+
+def scm(file: str) -> str:
+    return f'[tool.setuptools_scm]\nwrite_to = "{file}"\n'
+
+
+def test_a_version_file_is_not_written_through_a_link_out_of_the_repository(
+    write_repository: WriteRepository, tmp_path: Path
+) -> None:
+    (tmp_path / "host").mkdir()
+    root = write_repository({"pyproject.toml": scm("out/x.py")})
+    (root / "out").symlink_to(tmp_path / "host")
+    source = PythonRecipe().source(root)
+    target = tmp_path / "target"
+    shutil.copytree(root, target / "opt/repo", symlinks=True)
+    source.lay(target)
+    assert list((tmp_path / "host").iterdir()) == []
+
+
+def test_a_version_file_that_is_a_link_to_nothing_stays_one(
+    write_repository: WriteRepository, tmp_path: Path
+) -> None:
+    root = write_repository({"pyproject.toml": scm("_version.py")})
+    (root / "_version.py").symlink_to("nowhere/at.all")
+    target = tmp_path / "target"
+    shutil.copytree(root, target / "opt/repo", symlinks=True)
+    PythonRecipe().source(root).lay(target)
+    assert (target / "opt/repo/_version.py").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["a\\u0000.py", "a" * 300 + ".py", "a/" * 2000 + "b.py"])
+def test_a_version_file_that_no_disk_can_hold_is_not_made_up(
+    write_repository: WriteRepository, name: str
+) -> None:
+    root = write_repository({"pyproject.toml": scm(name)})
+    assert read_project(root).made_up_files == {}

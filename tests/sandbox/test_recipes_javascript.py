@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -148,3 +149,14 @@ def test_a_replaced_version_is_named(
 def laid_without(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
     place.mkdir(parents=True)
     return tuple(f"{name} {asked}" for name, asked in wanted.items() if not lock)
+
+
+def test_a_link_to_nothing_in_the_place_of_the_packages_stays(
+    write_repository: WriteRepository, tmp_path: Path
+) -> None:
+    root = write_repository(manifest())
+    (root / "node_modules").symlink_to("nowhere")
+    target = tmp_path / "target"
+    shutil.copytree(root, target / "opt/repo", symlinks=True)
+    JavaScriptRecipe().source(root).lay(target)
+    assert (target / "opt/repo/node_modules").readlink() == Path("nowhere")
