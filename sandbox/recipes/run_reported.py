@@ -11,8 +11,10 @@ import os
 import re
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
+from xml.parsers.expat import ExpatError, ParserCreate
 
 REPORT_BYTES = 32 * 1024 * 1024
 FILES = 20_000
@@ -91,11 +93,27 @@ def files_matching(patterns: Sequence[str]) -> list[Path]:
     return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
+def is_whole(text: bytes) -> bool:
+    """Whether it is XML by itself, in the encoding in which the joined report is read."""
+    try:
+        ParserCreate("utf-8").Parse(text, True)  # noqa: FBT003  # it takes no names
+    except ExpatError:
+        return False
+    return True
+
+
 def collected(patterns: Sequence[str]) -> bytes:
-    """The files' XML below one element, or the one file's text where they are none."""
+    """The files' XML below one element, or the one file's text where they are none.
+
+    There is no report at all where one of several is no XML by itself: joined, it could hide what
+    the others hold, as in a comment that begins in the first and ends in the last.
+    """
     texts = [path.read_bytes()[: REPORT_BYTES + 1] for path in files_matching(patterns)]
-    if not texts or not all(text.lstrip().startswith(b"<") for text in texts):
+    texts = [text.removeprefix(BOM_UTF8) for text in texts]
+    if not any(text.lstrip().startswith(b"<") for text in texts):
         return b"\n".join(texts)
+    if not all(map(is_whole, texts)):
+        return b""
     inner = b"\n".join(re.sub(rb"^\s*<\?xml[^>]*\?>", b"", text) for text in texts)
     return b"<testsuites>" + inner + b"</testsuites>"
 
