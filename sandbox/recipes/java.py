@@ -1,5 +1,6 @@
 """Java repositories: Maven or Gradle, offline, with what this machine's Maven repository holds."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError  # names only; parsed by defusedxml
@@ -42,6 +43,8 @@ COLLECT = {
     "gradle": ["**/build/test-results/**/TEST-*.xml"],
 }
 COORDINATES = ("groupId", "artifactId", "version")
+PLAIN = re.compile(r"[\w+-]+(?:\.[\w+-]+)*", re.ASCII)
+RANGE = ("[", "(")
 LEFT_OUT = ("jmods", "legal", "src.zip", "*.diz")
 
 
@@ -133,7 +136,10 @@ class JavaRecipe:
 
 
 def required(checkout: Path) -> list[tuple[str, str, str]]:
-    """The artifacts that the pom names with a version written out: group, artifact, version."""
+    """The artifacts that the pom names with a version written out: group, artifact, version.
+
+    What is no plain name is left out: it must not lead to another place of this machine.
+    """
     try:
         root = fromstring(text_of(checkout / "pom.xml"), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError):
@@ -144,16 +150,16 @@ def required(checkout: Path) -> list[tuple[str, str, str]]:
     found = []
     for each in root.findall(f"{space}dependencies/{space}dependency"):
         parts = [(each.findtext(space + key) or "").strip() for key in COORDINATES]
-        if all(parts) and not any("$" in part or "/" in part or ".." in part for part in parts):
+        is_range = parts[2].startswith(RANGE)  # of which no path is made
+        if all(PLAIN.fullmatch(part) for part in (parts[:2] if is_range else parts)):
             found.append((parts[0], parts[1], parts[2]))
     return found
 
 
 def _is_there(artifact: tuple[str, str, str]) -> bool:
     group, name, version = artifact
-    ranged = version[0] in "[("
     place = REPOSITORY / group.replace(".", "/") / name
-    return place.is_dir() if ranged else (place / version).is_dir()
+    return place.is_dir() if version.startswith(RANGE) else (place / version).is_dir()
 
 
 def _tool(checkout: Path) -> str | None:

@@ -9,7 +9,7 @@ from sandbox import images
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import gradle_home
-from sandbox.recipes.java import JavaRecipe
+from sandbox.recipes.java import JavaRecipe, required
 from sandbox.recipes.run_reported import (
     collected,
     expanded,
@@ -110,6 +110,34 @@ def test_artifacts_that_this_machine_lacks_are_a_reason(write_repository: WriteR
         JavaRecipe().dependencies(root)
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "version"),
+    [
+        (".etc", "ssl", "certs"),
+        ("org", "..", "x"),
+        ("org", "x", ".."),
+        ("org", "../x", "[1,2)"),
+        ("org", "/etc", "(1,2)"),
+        ("org", "x", "${version}"),
+        ("a.", "x", "1"),
+    ],
+)
+def test_coordinates_that_are_paths_are_not_looked_for(
+    write_repository: WriteRepository, group: str, name: str, version: str
+) -> None:
+    plain = pom("org.example", "plain-a_b", "1.0+x.y-2")
+    found = required(write_repository({"pom.xml": pom(group, name, version)}))
+    assert found == []
+    (kept,) = required(write_repository({"pom.xml": plain}))
+    assert kept == ("org.example", "plain-a_b", "1.0+x.y-2")
+
+
+def pom(group: str, name: str, version: str) -> str:
+    parts = f"<groupId>{group}</groupId><artifactId>{name}</artifactId>"
+    inner = f"<dependency>{parts}<version>{version}</version></dependency>"
+    return f"<project><dependencies>{inner}</dependencies></project>"
+
+
 def test_a_gradle_that_looks_in_fixed_places_is_told_its_own(tmp_path: Path) -> None:
     def constant(text: str) -> bytes:
         return b"\x01" + len(text).to_bytes(2, "big") + text.encode()
@@ -164,6 +192,37 @@ def test_several_reports_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert b"<?xml" not in joined
     assert maven_arguments(["a.B > c", "a.B > d", "e.F > g"]) == ["-Dtest=a.B,e.F"]
     assert gradle_arguments(["a.B > c", "a.B > d"]) == ["--tests", "a.B"]
+
+
+FAILING = '<testsuite><testcase name="b"><failure/></testcase></testsuite>'
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("<testsuite/><!--", "--><testsuite/>"),
+        ("\ufeff<testsuites><!--", "--></testsuites>"),
+        ("<testsuite><![CDATA[", "]]></testsuite>"),
+        ("<testsuite><a b='", "'/></testsuite>"),
+        ("<testsuites><?hide ", "?></testsuites>"),
+    ],
+)
+def test_a_report_file_cannot_hide_what_another_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, last: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("a", first), ("b", FAILING), ("z", last)):
+        (tmp_path / f"TEST-{name}.xml").write_text(text, encoding="utf-8")
+    assert collected(["TEST-*.xml"]) == b""
+
+
+def test_a_mark_of_the_byte_order_is_no_reason_against_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.xml").write_text(f"\ufeff{FAILING}", encoding="utf-8")
+    (tmp_path / "b.xml").write_text("<testsuite/>")
+    assert read_report("junit", collected(["*.xml"]), 1).statuses == {"b": TestStatus.FAILED}
 
 
 def test_a_package_that_does_not_build_is_an_error_of_its_own(
