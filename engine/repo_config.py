@@ -11,19 +11,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from engine.contract import MAX_CONFIG_BYTES, Budget
 from engine.errors import BadInputError
+from sandbox.recipes.declared import yaml_of
 from sandbox.recipes.steps import HERE, Steps
 
 PATH = Path(".github") / "evoscale.yml"
 MOST_PROJECTS = 20
 MAX_PATH = 200
-Line = Annotated[str, Field(min_length=1, max_length=1000)]
-Package = Annotated[str, Field(min_length=1, max_length=200)]
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no argument of a program and no path should hold; lines may be folded or have an end."""
+
+
+def _plain(value: str) -> str:
+    if CONTROL.search(value):
+        raise ValueError(f"{value!r} holds a control character")
+    return value
+
+
+Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+Package = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Language = Literal["python", "javascript", "go", "rust", "java"]
 
 
@@ -133,6 +143,7 @@ class RepoConfig(ProjectConfig):
     def _folders(cls, value: Mapping[str, ProjectConfig]) -> Mapping[str, ProjectConfig]:
         for path in value:
             plain = path == posixpath.normpath(path) and not path.startswith(("/", "-"))
+            plain = plain and path.isprintable()
             if not plain or path.split("/")[0] in {"..", ".", ".git"} or len(path) > MAX_PATH:
                 raise ValueError(f"{path!r} is no folder below the repository's root")
         return value
@@ -177,14 +188,14 @@ def parse(raw: bytes | str) -> RepoConfig:
         BadInputError: it is no settings file; says which key is wrong.
     """
     try:
-        content = yaml.safe_load(raw) or {}
+        content = yaml_of(raw) or {}
         config = RepoConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         known = f"; the keys are {', '.join(_keys(first['loc']))}" if _is_extra(first) else ""
         raise BadInputError(f"{PATH}: {key}: {first['msg']}{known}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInputError(f"{PATH} cannot be read: {error}") from error
     return config
 

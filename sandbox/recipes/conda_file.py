@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
 from packaging.utils import canonicalize_name
 
-from sandbox.recipes.declared import Declared, strings, table, text_of
+from sandbox.recipes.declared import Declared, strings, table, text_of, yaml_of
 
 FILES = (
     "environment.yml", "environment.yaml", "environment-dev.yml", "environment_dev.yml",
@@ -49,8 +48,8 @@ def read_conda(checkout: Path, known: Iterable[str]) -> Declared:
 
 def _requirements(text: str) -> Iterable[tuple[str, str]]:
     try:
-        listed = table(yaml.safe_load(text)).get("dependencies")
-    except (yaml.YAMLError, ValueError, RecursionError):
+        listed = table(yaml_of(text)).get("dependencies")
+    except ValueError:
         return
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, str):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 FILE_BYTES = 1024 * 1024
 NAME_BYTES = 255
 PATH_CHARS = 500
@@ -16,6 +18,11 @@ TEST_GROUPS = frozenset(
 VERSION_LINE = re.compile(
     r"""^(?:__version__|version|VERSION)\s*(?::\s*str\s*)?=\s*["']([^"']+)["']""", re.MULTILINE
 )
+
+NO_YAML = (
+    yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError,
+    ArithmeticError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,18 @@ def toml_of(path: Path) -> Mapping[str, object]:
         return tomllib.loads(text_of(path))
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
+
+
+def yaml_of(text: str | bytes) -> object:
+    """What a YAML document says.
+
+    Raises:
+        ValueError: it is none. Tags on values that do not fit them raise almost anything in there.
+    """
+    try:
+        return yaml.safe_load(text)
+    except NO_YAML as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def ini_of(path: Path) -> configparser.ConfigParser:

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from sandbox.recipes.declared import table, text_of
+from sandbox.recipes.declared import table, text_of, yaml_of
 
 NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
 RANGE = re.compile(r"[\w.\s<>=^~|*+-]*")
@@ -155,8 +153,8 @@ def _yarn_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
 
 def _pnpm_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
     try:
-        lock = table(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError, ValueError):
+        lock = table(yaml_of(text))
+    except ValueError:
         return {}
     root = table(lock, "importers", ".") or lock
     pins: dict[str, str] = {}

@@ -51,6 +51,17 @@ def test_the_test_command_becomes_argv(tmp_path):
         ("projects: {.git: {}}", "no folder below"),
         ("projects: {a: {iterations: 3}}", "projects.a.iterations"),
         ("projects: {a: {projects: {}}}", "projects.a.projects"),
+        ("iterations: !!bool foo", "cannot be read"),
+        ("iterations: !!int ''", "cannot be read"),
+        ("iterations: !!timestamp foo", "cannot be read"),
+        ('projects: {"a\\0": {}}', "no folder below"),
+        ('projects: {"a\\n": {}}', "no folder below"),
+        ('test_command: "pytest \\0"', "control character"),
+        ('install: ["true", "a\\x1b"]', "control character"),
+        ('packages: ["six\\0"]', "control character"),
+        ('"\\ud800": 1', "evoscale.yml"),
+        ('test_command: "\\ud800"', "evoscale.yml"),
+        ('projects: {"\\ud800": {}}', "evoscale.yml"),
         ("packages: [" + "a, " * 501 + "a]", "packages"),
     ],
 )
@@ -112,3 +123,7 @@ def test_a_repository_never_gets_more_than_the_job_was_given(
     assert budget.iterations <= 4
     assert budget.candidates_per_iteration <= 5
     assert budget.wall_clock_s <= min(600, limit)
+
+
+def test_a_folded_command_keeps_its_words():
+    assert parse("test_command: |\n  pytest\n  tests\n").steps().test_argv == ("pytest", "tests")

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.recipes import RECIPES, choose
+from sandbox.recipes.npm_manifest import read_manifest
 from sandbox.recipes.pyproject_file import poetry_range
 from sandbox.recipes.python import PythonRecipe, asked_for, kept_options, missing_always
 from sandbox.recipes.python_project import READERS, read_project
@@ -289,3 +290,17 @@ def test_a_version_file_that_no_disk_can_hold_is_not_made_up(
 ) -> None:
     root = write_repository({"pyproject.toml": scm(name)})
     assert read_project(root).made_up_files == {}
+
+
+@pytest.mark.parametrize("value", ["!!bool foo", "!!int ''", "!!timestamp foo", "!!float ''"])
+def test_a_tag_that_does_not_fit_its_value_makes_a_file_none(
+    write_repository: WriteRepository, value: str
+) -> None:
+    files = {
+        "environment.yml": f"dependencies: [{value}]\n",
+        "package.json": '{"name": "x", "dependencies": {"a": "^1"}}',
+        "pnpm-lock.yaml": f"dependencies: {{a: {value}}}\n",
+    }
+    root = write_repository(files)
+    assert read_project(root).requirements == ()
+    assert read_manifest(root).pinned_by == ""
