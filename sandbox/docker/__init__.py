@@ -169,7 +169,6 @@ class DockerSandbox:
                     environment={"PATH": "/usr/local/bin:/usr/bin:/bin"},
                     hostname="box",
                     stdin_open=True,
-                    network_disabled=True,
                     labels=labels(time.time(), limits.wall_clock_s),
                     host_config=config,
                 )
@@ -184,7 +183,11 @@ class DockerSandbox:
         profile = docker_profile(gvisor=gvisor)
         with self._engine.asked() as client:
             config: dict[str, object] = client.create_host_config(
+                # The container's own switch would leave even localhost without a name, and without
+                # servers of their own the engine shows boxes those of the machine.
                 network_mode="none",
+                dns=["127.0.0.1"],
+                dns_search=["."],
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true", f"seccomp={profile}"],
                 mem_limit=limits.memory_bytes,

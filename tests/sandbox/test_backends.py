@@ -4,8 +4,9 @@ from typing import Literal
 import pytest
 
 from sandbox.backends import BACKENDS, open_sandbox
+from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
-from tests.sandbox.conftest import settings
+from tests.sandbox.conftest import LIMITS, settings
 
 
 def test_without_any_sandbox_the_program_refuses_and_says_what_to_install(
@@ -40,3 +41,17 @@ def test_auto_prefers_an_engine() -> None:
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
     assert open_sandbox("auto", settings()).isolation == found.isolation == "docker/runc"
+
+
+def test_localhost_has_a_name_and_the_machines_name_servers_are_not_shown(
+    sandbox: Sandbox, bare: str
+) -> None:
+    program = (
+        "import pathlib, socket\n"
+        "place = pathlib.Path('/etc/resolv.conf')\n"
+        "print(socket.gethostbyname('localhost'), place.read_text() if place.exists() else '')"
+    )
+    with sandbox.open(bare, LIMITS) as box:
+        said = box.exec(["python3", "-c", program]).output.decode().split()
+    assert said[0] == "127.0.0.1"
+    assert set(said[1:]) <= {"nameserver", "127.0.0.1", "search", "."}
