@@ -20,6 +20,8 @@ GIVEN = [
     "database.url=postgresql://x",
     "--set",
     "broker.url=redis://x",
+    "--set",
+    "sandboxWorker.dockerGroup=994",
 ]
 ALL_ON = [
     "--set",
@@ -70,6 +72,22 @@ def containers(documents: list[dict], component: str) -> list[dict]:
             assert labels["app.kubernetes.io/name"] == "evoscale"
             return document["spec"]["template"]["spec"]["containers"]
     raise AssertionError(component)
+
+
+def test_the_workers_that_test_join_the_group_of_the_socket_and_no_other_does(documents):
+    groups = {
+        d["metadata"]["name"]: d["spec"]["template"]["spec"]["securityContext"]
+        for d in documents
+        if d["kind"] == "Deployment" and "vllm" not in d["metadata"]["name"]
+    }
+    joined = {name: each.get("supplementalGroups") for name, each in groups.items()}
+    assert [(name, each) for name, each in joined.items() if each] == [("demo-sandbox", [994])]
+
+
+def test_without_the_group_of_the_socket_it_says_how_to_find_it():
+    made = helm("template", "demo", "helm", *GIVEN[:-2])
+    assert made.returncode != 0
+    assert "stat -c %g" in made.stderr
 
 
 @pytest.mark.parametrize("component", ["engine", "sandbox"])
