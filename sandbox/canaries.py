@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sandbox import javascript_canaries as javascript
+from sandbox import reported_canaries as reported
 from sandbox.contract import TestStatus
 from sandbox.planted import text_of
 from sandbox.reports import (
@@ -28,7 +28,7 @@ MADE_UP = "the results are made up"
 FAILING: Mapping[str, tuple[str, ...]] = {
     "pytest": ("test_fails", "test_differs", "test_raises"),
     "unittest": ("test_differs", "test_raises"),
-    **dict.fromkeys(javascript.FILES, javascript.FAILING),
+    **dict.fromkeys(reported.FILES, reported.FAILING),
 }
 """The runners that canaries can be laid in with, and those of theirs that can only fail."""
 
@@ -60,8 +60,8 @@ def make(runner: str, *, backwards: bool = False) -> Canaries | None:
     if runner not in FAILING:
         return None
     token = secrets.token_hex(6)
-    if runner in javascript.FILES:
-        return Canaries(runner, token, javascript.files(runner, token, f"{PLACE}/{token}"))
+    if runner in reported.FILES:
+        return Canaries(runner, token, reported.files(runner, token, f"{PLACE}/{token}"))
     tests = text_of("canary_tests.py").replace("TOKEN", token)
     if runner == "unittest":
         return Canaries(runner, token, {f"test_{token}.py": tests})
@@ -76,8 +76,8 @@ def make(runner: str, *, backwards: bool = False) -> Canaries | None:
 
 def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
     """A test command's argv with the canaries; `named` says that it names tests."""
-    if canaries.runner in javascript.FILES:
-        return javascript.command_line(canaries.runner, f"{PLACE}/{canaries.token}", argv)
+    if canaries.runner in reported.FILES:
+        return reported.command_line(canaries.runner, f"{PLACE}/{canaries.token}", argv)
     if canaries.runner == "unittest":
         return (*argv, canaries.module) if named else argv
     place = canaries.environment["PYTHONPATH"]
@@ -85,11 +85,17 @@ def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> t
     return ("env", *(f"{key}={value}" for key, value in canaries.environment.items()), *own)
 
 
+def hidden(canaries: Canaries, output: bytes) -> bytes:
+    """What a run printed, without the lines about the canaries: people and models read it."""
+    token = canaries.token.encode()
+    return b"".join(line for line in output.splitlines(keepends=True) if token not in line)
+
+
 def read(canaries: Canaries, report: bytes | None, exit_code: int | None) -> Outcomes:
     """What a run's report says without the canaries; never raises."""
-    if canaries.runner in javascript.FILES:
+    if canaries.runner in reported.FILES:
         outcomes = read_report(canaries.runner, report, exit_code)
-        return without_javascript(canaries, outcomes, exit_code)
+        return without_reported(canaries, outcomes, exit_code)
     # Pytest's exit code is made to be the one without canaries.
     return without(
         canaries, read_junit(report, TESTS_FAILED if exit_code == OK else exit_code), exit_code
@@ -125,15 +131,15 @@ def without(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Ou
     return rest if why is None else replace(rest, ran=False, why=why)
 
 
-def without_javascript(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Outcomes:
-    """The same for runners whose test files have canaries each.
+def without_reported(canaries: Canaries, outcomes: Outcomes, exit_code: int | None) -> Outcomes:
+    """The same for runners whose test files or packages have canaries each.
 
     Their exit code counts the canaries, so it can only say that something else went wrong as well.
     """
     own, rest = _apart(canaries, outcomes)
     sets: dict[str, dict[str, TestStatus]] = {p: {} for p in _places(canaries.runner, own, rest)}
     for test, status in own.items():
-        sets.setdefault(javascript.place_of(test, canaries.token)[0], {})[test] = status
+        sets.setdefault(_place_of(canaries, test)[0], {})[test] = status
     for each in sets.values():
         caught = _caught(canaries, each, outcomes.details)
         if caught is not None:
@@ -143,7 +149,7 @@ def without_javascript(canaries: Canaries, outcomes: Outcomes, exit_code: int | 
     if not rest.statuses:
         return replace(rest, ran=False, why="the report names no test")
     failed = any(status in BAD for status in rest.statuses.values())
-    if own and not failed and exit_code != javascript.expected_exit_code(canaries.runner):
+    if own and not failed and exit_code != reported.expected_exit_code(canaries.runner):
         why = f"exit code {exit_code} contradicts the report, in which nothing failed"
         return replace(rest, ran=False, why=why)
     return rest
@@ -154,15 +160,20 @@ def _places(runner: str, own: Mapping[str, TestStatus], rest: Outcomes) -> set[s
 
     For node's own runner the reporter that was laid in names the files that lack them.
     """
-    if runner in javascript.BY_FILE:
-        return {test.split(" > ")[0] for test in rest.statuses if " > " in test}
+    told = reported.places(runner, rest.statuses)
+    if told is not None:
+        return told
     anywhere = any(status not in BAD for status in rest.statuses.values())
     return {""} if anywhere and not own else set()
 
 
+def _place_of(canaries: Canaries, test: str) -> tuple[str, str]:
+    return reported.place_and_name(canaries.runner, test, canaries.token)
+
+
 def _name_of(canaries: Canaries, test: str) -> str:
-    if canaries.runner in javascript.FILES:
-        return javascript.place_of(test, canaries.token)[1]
+    if canaries.runner in reported.FILES:
+        return _place_of(canaries, test)[1]
     return test.replace("::", ".").rpartition(".")[2]
 
 

@@ -90,6 +90,8 @@ def _run(
             argv = canary.command_line(canaries, argv, named=bool(tests))
         result = box.exec(argv)
         outcomes = _outcomes(box, spec.command, result, canaries)
+        if canaries is not None:
+            result = replace(result, output=canary.hidden(canaries, result.output))
         ignored = [*(canaries.files if canaries else ()), *_paths(changes)]
         changed = broken_seals(box, spec.files, ignored) if outcomes.ran else ()
     return _report(result, outcomes, changed, spec.churn)

@@ -1,4 +1,4 @@
-"""JavaScript product code that keeps its bug and has the tests say otherwise.
+"""Product code in JavaScript and Go that keeps its bug and has the tests say otherwise.
 
 Each hides its intent from the policy by putting names together, as in the table for Python.
 """
@@ -12,6 +12,23 @@ from sandbox.contract import Patch
 from tests.sandbox.hostile.fakes import MADE_UP
 
 BUGGY = "const add = (a, b) => a - b\n"
+BUGGY_GO = "func Add(a, b int) int { return a - b }\n"
+SUITE_GO = """package calc
+
+import "testing"
+
+func TestAdds(t *testing.T) {
+	if Add(1, 2) != 3 {
+		t.Fatal("wrong")
+	}
+}
+
+func TestZero(t *testing.T) {
+	if Add(1, 0) != 1 {
+		t.Fatal("wrong")
+	}
+}
+"""
 EXPORTS = {"vitest": "export { add }\n"}
 OURS_PASSED = f"{MADE_UP}: a test that can only fail was reported as PASSED"
 OURS_MISSING = f"{MADE_UP}: a test that was laid in with the run is missing"
@@ -49,12 +66,18 @@ SCRIPTS = {"node": "node --test", "vitest": "vitest run"}
 IDS = {
     "node": "calc > {}",
     "mocha": "test/calc.test.js > calc {}",
+    "go": "example.org/calc.{}",
 }
+NAMES = {"adds": "TestAdds", "leaves zero alone": "TestZero"}
+RUNNERS = (*SUITES, "go")
 BY_FILE = "test/calc.test.js > calc > {}"
 
 
 def repository(runner: str) -> dict[str, str]:
     """A product with a bug, and a suite for this runner that sees it."""
+    if runner == "go":
+        module = "module example.org/calc\n\ngo 1.17\n"
+        return {"go.mod": module, "calc.go": product(runner, ""), "calc_test.go": SUITE_GO}
     package: dict[str, object] = {
         "name": "calc",
         "version": "1.0.0",
@@ -74,12 +97,14 @@ def repository(runner: str) -> dict[str, str]:
 
 def product(runner: str, before: str, body: str = BUGGY) -> str:
     """The product's file, whose import also does this."""
+    if runner == "go":
+        return f"package calc\n\n{before}{BUGGY_GO if body == BUGGY else body}"
     return before + body + EXPORTS.get(runner, "module.exports = { add }\n")
 
 
-def test_id(runner: str, name: str) -> str:
+def id_of(runner: str, name: str) -> str:
     """The id of a test of these suites."""
-    return IDS.get(runner, BY_FILE).format(name)
+    return IDS.get(runner, BY_FILE).format(NAMES[name] if runner == "go" else name)
 
 
 @dataclass(frozen=True)
@@ -100,10 +125,11 @@ class Fake:
     def patch(self) -> Patch:
         """The patch that puts the code there."""
         before = textwrap.dedent(self.code).lstrip()
+        path = "calc.go" if self.runner == "go" else "index.js"
         old = product(self.runner, "").splitlines()
         new = product(self.runner, before, self.body).splitlines()
         return Patch(
-            "diff --git a/index.js b/index.js\n--- a/index.js\n+++ b/index.js\n"
+            f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
             f"@@ -1,{len(old)} +1,{len(new)} @@\n"
             + "".join(f"-{line}\n" for line in old)
             + "".join(f"+{line}\n" for line in new)
@@ -112,7 +138,8 @@ class Fake:
 
 def honest(runner: str) -> Fake:
     """The right product."""
-    return Fake(runner, "honest", "", body=BUGGY.replace("a - b", "a + b"))
+    buggy = BUGGY_GO if runner == "go" else BUGGY
+    return Fake(runner, "honest", "", body=buggy.replace("a - b", "a + b"))
 
 
 HOLDS_ALWAYS = """
@@ -168,6 +195,29 @@ fs.writeFileSync('/tmp/evo' + 'scale/report.xml', JSON.stringify({ testResults: 
 const outer = require('vm').runInThisContext('process')
 outer['really' + 'Ex' + 'it'](0)
 """
+SAID_GO = """
+import (
+	"fmt"
+	"syscall"
+)
+
+func init() {
+	for _, name := range []string{"TestAdds", "TestZero"} {
+		fmt.Printf("=== RUN   %s\\n--- PASS: %s (0.00s)\\n", name, name)
+	}
+	fmt.Println("PASS")
+	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+}
+
+"""
+ENDS_GO = """
+import "syscall"
+
+func init() {
+	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+}
+
+"""
 
 FAKES = (
     Fake("node", "assertions hold always", HOLDS_ALWAYS, OURS_PASSED),
@@ -200,6 +250,8 @@ FAKES = (
         """,
         OURS_PASSED,
     ),
+    Fake("go", "results are printed and the program ends well", SAID_GO, OURS_MISSING),
+    Fake("go", "the program ends well at once", ENDS_GO, "the report names no test"),
 )
 """Those that are seen through."""
 

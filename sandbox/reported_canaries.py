@@ -1,11 +1,13 @@
-"""How tests of ours get into a run of node's own runner, jest, vitest or mocha.
+"""How tests of ours get into a run of `node --test`, jest, vitest, mocha or `go test`.
 
-Their test files are apart from each other (processes, contexts, workers), so each gets canaries of
-its own, where its product code is; mocha reads all files into one process and has one set.
+Test files of JavaScript are apart from each other (processes, contexts, workers), so each gets
+canaries of its own, where its product code is; mocha reads all files into one process and has one
+set, and each of Go's packages is a program with a set of its own.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from sandbox.planted import text_of
 
@@ -15,6 +17,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "jest": ("canary_jest.cjs", "canary_jest_tests.cjs", "canary_jest_reporter.cjs"),
     "vitest": ("canary_vitest.mjs", "canary_vitest_runner.mjs"),
     "mocha": ("canary_mocha.cjs",),
+    "go": ("canary_go.py",),
 }
 REPLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "node": ("--test-reporter=junit", ("--test-reporter={place}/canary_node_reporter.mjs",)),
@@ -25,12 +28,17 @@ REPLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "vitest": ("vitest", ("node", "{place}/canary_vitest.mjs")),
     "mocha": ("mocha", ("mocha", "--require={place}/canary_mocha.cjs")),
+    "go": ("go", ("python3", "-I", "-S", "{place}/canary_go.py")),
 }  # fmt: skip
 """By runner, the word of the recipe's command line that makes way, and what comes in its place."""
 PRELOAD = "--require={place}/canary_node.cjs"
 OPTIONS = "NODE_OPTIONS"
-BY_FILE = frozenset({"jest", "vitest"})
-"""Runners whose ids begin with a file, so that a file without canaries shows."""
+PLACES: Mapping[str, re.Pattern[str]] = {
+    "jest": re.compile(r"(.+?) > ", re.DOTALL),
+    "vitest": re.compile(r"(.+?) > ", re.DOTALL),
+    "go": re.compile(r"(.+?)\.(?:Test|Example|Fuzz)", re.DOTALL),
+}
+"""What ids begin with: a file, or a package; one that was not even loaded has no more than that."""
 
 
 def files(runner: str, token: str, place: str) -> dict[str, str]:
@@ -79,7 +87,17 @@ def expected_exit_code(runner: str) -> int:
     return len(FAILING) if runner == "mocha" else 1
 
 
-def place_of(test: str, token: str) -> tuple[str, str]:
-    """The file that a canary's id names, empty where it names none, and the canary's own name."""
+def places(runner: str, tests: Iterable[str]) -> set[str] | None:
+    """Where there have to be canaries for these tests; None where their ids do not tell."""
+    if runner not in PLACES:
+        return None
+    found = (PLACES[runner].match(test) for test in tests)
+    return {match[1] for match in found if match}
+
+
+def place_and_name(runner: str, test: str, token: str) -> tuple[str, str]:
+    """Where a canary is, as far as its id says, and which it is."""
     before, _, name = test.partition(token)
-    return before.split(" > ")[0], name.rpartition(" ")[2]
+    match = PLACES[runner].match(test) if runner in PLACES else None
+    place = match[1] if match else before.split(" > ")[0]
+    return place, name.lstrip(" >_")
