@@ -6,9 +6,10 @@ lie beside it and are named to it alone, by a launcher.
 
 import hashlib
 import logging
+import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def program(name: str, advice: str) -> Path:
 
 
 def layer(toolchain: Toolchain) -> Layer:
-    """The image of a toolchain; another version of its programs makes another one."""
+    """The image of a toolchain; another file, size or time of change in it makes another one."""
 
     def lay(target: Path) -> None:
         home = target / HOME
@@ -90,10 +91,24 @@ def _ignored(left_out: Sequence[str]) -> Callable[[str, list[str]], set[str]]:
 
 def _fingerprint(toolchain: Toolchain) -> str:
     parts = [VERSION, toolchain.language, repr(sorted(toolchain.settings.items()))]
-    for place, path in sorted({**toolchain.trees, **toolchain.files}.items()):
-        status = path.stat()
-        parts.append(f"{place} {path} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    for place, tree in sorted(toolchain.trees.items()):
+        parts += [f"{place} {_seen(path)}" for path in _files(tree, toolchain.left_out)]
+    parts += [f"{place} {_seen(path)}" for place, path in sorted(toolchain.files.items())]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def _seen(path: Path) -> str:
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def _files(tree: Path, left_out: Sequence[str]) -> Iterator[Path]:
+    """The files of a tree that go in, through links as they are copied."""
+    ignore = _ignored(left_out)
+    for parent, folders, names in os.walk(tree, followlinks=True):
+        ignored = ignore(parent, [*folders, *names])
+        folders[:] = sorted(set(folders) - ignored)
+        yield from (Path(parent, name) for name in sorted(set(names) - ignored))
 
 
 def _lay_libraries(home: Path) -> bool:
