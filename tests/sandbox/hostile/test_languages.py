@@ -1,7 +1,8 @@
 """Fakes for the runners of JavaScript and Go on every back end: contained, named, and the honest fix believed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,6 @@ from tests.sandbox.conftest import settings
 from tests.sandbox.hostile.language_fakes import (
     BELIEVED,
     FAKES,
-    PACKAGES,
     RUNNERS,
     Fake,
     honest,
@@ -34,26 +34,32 @@ def name_of(value: object) -> str:
     )
 
 
+def prepared_for(sandbox: Sandbox, root: Path, files: Mapping[str, str]) -> images.Environment:
+    """The environment of these files; without their packages or their language it is a skip."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    try:
+        found = images.prepare(sandbox, root, test_command=None, settings=settings())
+    except ImageBuildError as error:
+        if error.step != "toolchain":
+            raise
+        pytest.skip(str(error))
+    if "npm does not have" in found.recipe:
+        pytest.skip(found.recipe)
+    return found
+
+
 @pytest.fixture(scope="module")
 def suite(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """The suite of a runner, prepared; without its package or node it is a skip."""
+    """The suite of a runner, prepared once."""
     made: dict[str, TestSpec] = {}
 
     def prepared(runner: str) -> TestSpec:
         if runner in made:
             return made[runner]
         root = tmp_path_factory.mktemp(runner)
-        for name, text in repository(runner).items():
-            (root / name).parent.mkdir(exist_ok=True)
-            (root / name).write_text(text)
-        try:
-            found = images.prepare(sandbox, root, test_command=None, settings=settings())
-        except ImageBuildError as error:
-            if error.step != "toolchain":
-                raise
-            pytest.skip(str(error))
-        if runner in PACKAGES and "npm does not have" in found.recipe:
-            pytest.skip(found.recipe)
+        found = prepared_for(sandbox, root, repository(runner))
         made[runner] = TestSpec(
             found.image,
             found.command,
@@ -100,3 +106,17 @@ def test_what_gets_through_is_said(fake: Fake, sandbox: Sandbox, suite: Suite) -
     assert check_patch(fake.patch) is None
     report = run_tests(sandbox, spec, fake.patch, LIMITS)
     assert grade(spec, report).resolved == fake.fooled, "docs/security.md says which get through"
+
+
+SCRIPT = "require('node:assert').strictEqual(require('..').add(2, 2), 4)\n"
+ENDS = "if (process.argv[1].endsWith('script.js')) process['ex' + 'it'](0)\n"
+
+
+def test_a_file_that_uses_no_runner_has_no_canaries_and_is_believed(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    found = prepared_for(sandbox, tmp_path, {**repository("node"), "test/script.js": SCRIPT})
+    spec = TestSpec(found.image, found.command, fail_to_pass=("/repo/test/script.js",))
+    assert not grade(spec, run_tests(sandbox, spec, None, LIMITS)).resolved
+    report = run_tests(sandbox, spec, Fake("node", "ends well", ENDS).patch, LIMITS)
+    assert grade(spec, report).resolved, "docs/security.md says that this gets through"
