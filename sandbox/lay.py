@@ -13,14 +13,20 @@ from pathlib import Path
 
 HELD_BACK = "held back: "
 """Before a reason that is no failure to apply: the patch may not be run at all."""
-TESTS_OF_RUST = re.compile(
-    rb"#!?\s*\[\s*(?:cfg(?:_attr)?\s*\((?!\s*not\s*\(\s*test\s*\)\s*\))[^\]]*?\btest\b"
-    rb"|(?:\w+\s*::\s*)*(?:test|rstest|test_case)\b)[^\]]*\]|\bmod\s+tests?\b"
+RUST_TEXT = re.compile(
+    rb"//[^\n]*|/\*|\b[bc]?r(#*)\".*?\"\1|\"(?:\\.|[^\"\\])*\""
+    rb"|'(?:\\.[^']*|[^'\\\x80-\xff]|[\xc0-\xff][\x80-\xbf]+)'",
+    re.S,
 )
-RUST_TOKEN = re.compile(
-    rb"//[^\n]*|/\*.*?\*/|\br(#*)\".*?\"\1|\"(?:\\.|[^\"\\])*\"|'(?:\\.[^']*|[^'\\])'|[{};]", re.S
-)
-"""What may hold a brace that is none, and the braces themselves."""
+"""What is no code: comments, strings, characters. Lifetimes have no second quote."""
+RUST_ATTRIBUTE = re.compile(rb"#\s*(!?)\s*\[")
+RUST_TEST_ITEM = re.compile(rb"\bmod\s+tests?\b|\b(?:proptest|quickcheck)\s*!")
+RUST_TEST_NAMES = frozenset(
+    {b"test", b"bench", b"rstest", b"test_case", b"test_matrix", b"parameterized", b"quickcheck",
+     b"property_test", b"gtest", b"wasm_bindgen_test", b"proof"}
+)  # fmt: skip
+"""The last words of attributes that make a function a test."""
+NESTING = {b"{": 1, b"[": 1, b"(": 1, b"}": -1, b"]": -1, b")": -1}
 
 
 def encoded(text: str) -> bytes:
@@ -40,20 +46,93 @@ def find(lines: list[bytes], wanted: list[bytes], expected: int) -> int:
 
 def rust_tests(content: bytes) -> Iterator[range]:
     """The lines of a Rust file that are tests: the item behind each attribute of a test."""
-    for found in TESTS_OF_RUST.finditer(content):
-        whole = found[0].replace(b" ", b"").startswith(b"#![")
-        last = len(content) if whole else end_of_item(content, found.end())
-        yield range(content.count(b"\n", 0, found.start()), content.count(b"\n", 0, last) + 1)
+    code = without_text(content)
+    for found in RUST_ATTRIBUTE.finditer(code):
+        end = closing(code, found.end())
+        if is_of_test(code[found.end() : end - 1]):
+            last = len(code) if found[1] else end_of_item(code, end)
+            yield lines_between(code, found.start(), last)
+    for found in RUST_TEST_ITEM.finditer(code):
+        yield lines_between(code, found.start(), end_of_item(code, found.end()))
 
 
-def end_of_item(content: bytes, start: int) -> int:
+def lines_between(code: bytes, first: int, last: int) -> range:
+    """The lines that two places lie in, and those between."""
+    return range(code.count(b"\n", 0, first), code.count(b"\n", 0, last) + 1)
+
+
+def without_text(content: bytes) -> bytes:
+    """Rust with blanks for all that is no code, every line and place where it was."""
+    code = bytearray(content)
+    found = RUST_TEXT.search(content)
+    while found:
+        end = end_of_comment(content, found.end()) if found[0] == b"/*" else found.end()
+        code[found.start() : end] = re.sub(rb"[^\n]", b" ", content[found.start() : end])
+        found = RUST_TEXT.search(content, end)
+    return bytes(code)
+
+
+def end_of_comment(content: bytes, start: int) -> int:
+    """Where a block comment ends, which may hold others."""
+    depth = 1
+    for mark in re.compile(rb"/\*|\*/").finditer(content, start):
+        depth += 1 if mark[0] == b"/*" else -1
+        if not depth:
+            return mark.end()
+    return len(content)
+
+
+def closing(code: bytes, start: int) -> int:
+    """Behind the bracket that closes the one just before `start`, else the end."""
+    depth = 1
+    for token in re.compile(rb"[][(){}]").finditer(code, start):
+        depth += NESTING[token[0]]
+        if not depth:
+            return token.end()
+    return len(code)
+
+
+def is_of_test(attribute: bytes) -> bool:
+    """Whether an attribute makes its item part of the tests; what is `not` for them is product."""
+    named = re.match(rb"\s*(?:unsafe\s*\()?\s*(?:::)?((?:\w+\s*::\s*)*\w+)\s*(\(?)", attribute)
+    if not named:
+        return False
+    name = re.split(rb"[\s:]+", named[1])[-1]
+    inner = attribute[named.end() : closing(attribute, named.end()) - 1] if named[2] else b""
+    if name == b"cfg":
+        return bool(re.search(rb"\btest\b", without_negated(inner)))
+    if name == b"cfg_attr":
+        return any(map(is_of_test, split_at_commas(inner)[1:]))
+    return name in RUST_TEST_NAMES
+
+
+def without_negated(condition: bytes) -> bytes:
+    """A condition with every `not(...)` blanked."""
+    for found in re.finditer(rb"\bnot\s*\(", condition):
+        end = closing(condition, found.end())
+        condition = condition[: found.start()] + b" " * (end - found.start()) + condition[end:]
+    return condition
+
+
+def split_at_commas(code: bytes) -> list[bytes]:
+    """The parts between commas that no bracket encloses."""
+    depth, parts, start = 0, [], 0
+    for token in re.finditer(rb"[][(){},]", code):
+        depth += NESTING.get(token[0], 0)
+        if token[0] == b"," and not depth:
+            parts.append(code[start : token.start()])
+            start = token.end()
+    return [*parts, code[start:]]
+
+
+def end_of_item(code: bytes, start: int) -> int:
     """Where the item after `start` ends: its closing brace or semicolon, else the file's end."""
     depth = 0
-    for token in RUST_TOKEN.finditer(content, start):
-        depth += {b"{": 1, b"}": -1}.get(token[0], 0)
+    for token in re.compile(rb"[][(){};]").finditer(code, start):
+        depth += NESTING.get(token[0], 0)
         if depth <= 0 and token[0] in (b"}", b";"):
             return token.end()
-    return len(content)
+    return len(code)
 
 
 def refuse_rust_tests(

@@ -56,6 +56,51 @@ def test_a_file_that_is_nothing_but_tests_is_all_tests() -> None:
     assert lines == range(4)
 
 
+def is_reached(code: str, line: str) -> bool:
+    """Whether the line that reads so is one of a test."""
+    number = code.splitlines().index(line)
+    return any(number in lines for lines in rust_tests(code.encode()))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '#[test]\nfn a() {\n    let b = (br"\\", "}");\n    HERE\n}\n',
+        '#[test]\nfn a() {\n    let b = br#""}"#;\n    HERE\n}\n',
+        '#[test]\nfn a() {\n    let c = (cr"\\", "}");\n    HERE\n}\n',
+        "#[test]\nfn a() -> [u8; 1] {\n    HERE\n}\n",
+        "#[test]\nfn a() {\n    /* } /* } */ } */\n    HERE\n}\n",
+        "#[test]\nfn a() {\n    f('“','\"','}');\n    HERE\n}\n",
+        "#[cfg(all(test, not(miri)))]\nmod a {\n    HERE\n}\n",
+        "#[cfg_attr(not(miri), test)]\nfn a() {\n    HERE\n}\n",
+        "#[quickcheck]\nfn a(b: u8) -> bool {\n    HERE\n}\n",
+        "#[test_log::test(tokio::test)]\nasync fn a() {\n    HERE\n}\n",
+        "proptest! {\n    fn a(b in 0..9) { c(b) }\n    HERE\n}\n",
+        "# ! [ cfg ( test ) ]\nfn a() {}\n    HERE\n",
+    ],
+)
+def test_no_way_of_writing_a_rust_test_leaves_its_body_open(code: str) -> None:
+    assert is_reached(code, "    HERE")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "//! see mod tests below\nfn a() {\n    HERE\n}\n",
+        "/// ```\n/// #[test]\n/// fn b() {}\n/// ```\nfn a() {\n    HERE\n}\n",
+        "#[cfg(not(any(test, fuzzing)))]\nfn a() {\n    HERE\n}\n",
+        "#[cfg(any(not(test), windows))]\nfn a() {\n    HERE\n}\n",
+        "#![cfg_attr(not(test), no_std)]\nfn a() {\n    HERE\n}\n",
+        "#![cfg_attr(test, deny(warnings))]\nfn a() {\n    HERE\n}\n",
+        "#[cfg_attr(test, derive(Debug))]\nstruct A {\n    HERE\n}\n",
+        '#[deprecated(note = "as mod tests")]\nfn a() {\n    HERE\n}\n',
+        "fn a<'a>(b: &'a str) {\n    f(\"#[test]\");\n    HERE\n}\n",
+    ],
+)
+def test_product_code_that_speaks_of_tests_is_not_taken_for_one(code: str) -> None:
+    assert not is_reached(code, "    HERE")
+
+
 @pytest.fixture(scope="module")
 def opened() -> tuple[object, str]:
     sandbox = open_sandbox("auto", SandboxSettings(base_image="toolchain"))
