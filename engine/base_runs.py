@@ -57,10 +57,11 @@ def run_base(
 ) -> BaseRuns:
     """Run a suite without any patch until it is known what it does by itself.
 
-    What it did is kept on `shelf` under the image's name, which stands for its content: the next
-    job with the same image takes the same tests as flaky or red already. Another image, command,
-    limit or kind of box is another entry. A first run that gives nothing is neither repeated nor
-    kept.
+    What it did is kept on `shelf` under the image's name: the next job with the same image takes
+    the same tests as flaky or red already. The name stands for what was asked for, not for the
+    versions that were fetched, so whoever builds the image has to `forget` first. Another image,
+    command, limit or kind of box is another entry. A first run that gives nothing is neither
+    repeated nor kept.
 
     Raises:
         SandboxError: the sandbox, not the tests, failed.
@@ -73,6 +74,15 @@ def run_base(
     if place is not None and runs.stable:
         _keep(place, runs)
     return runs
+
+
+def forget(shelf: Path, image: str) -> None:
+    """Drop what was kept for an image: one that is built anew may hold newer packages."""
+    for entry in shelf.glob(f"{image}-*.json"):
+        try:
+            entry.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("the base runs of %s stay: %s; delete %s", image, error, entry)
 
 
 def _entry(isolation: str, suite: TestSpec, limits: Limits) -> str:
