@@ -13,6 +13,7 @@ from engine.reward import tests_reward
 from engine.store import CandidateState, JobStore, StoredCandidate
 from engine.testspec import Baseline, reproduction_spec
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
+from sandbox.errors import SandboxError
 from sandbox.grading import Grade, grade
 from sandbox.impact import affected
 from sandbox.policy import Exceptions, check_patch, judged
@@ -20,6 +21,7 @@ from sandbox.runner import run_tests
 
 logger = logging.getLogger(__name__)
 
+UNTESTED = "was never tested: an unexpected error where the tests run; its log has the details"
 MAX_FEEDBACK_CHARS = 2_000
 MOST_AFFECTED = 0.5
 """Where a patch affects a greater share of the suite, the suite is run at once."""
@@ -208,6 +210,8 @@ def scored(baseline: Baseline, candidate: Candidate, verdict: Verdict | None) ->
 def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], owner: str) -> bool:
     """Test one stored candidate under a lease; False when there was nothing to do.
 
+    Where trying it fails for no reason that has a name, it stays without a verdict and says so.
+
     Raises:
         SandboxError: the sandbox failed; the lease runs out and the candidate is tested again.
     """
@@ -216,11 +220,25 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
         return False
     renew = partial(store.renew_candidate, job_id, *slot, owner, bench.lease_s)
     with kept(renew, bench.lease_s):
-        verdict = try_patch(bench, Patch(row.patch))
+        verdict = _tried(bench, Patch(row.patch))
+    if verdict is None:
+        store.tested(job_id, *slot, None, UNTESTED)
+        return True
     note = note_for(bench.baseline, verdict)
     logger.info("candidate %d/%d: %s", *slot, note)
     store.tested(job_id, *slot, verdict.model_dump_json(), note)
     return True
+
+
+def _tried(bench: Bench, patch: Patch) -> Verdict | None:
+    """A patch's verdict; None where trying it fails in a way that no later try would mend."""
+    try:
+        return try_patch(bench, patch)
+    except (SandboxError, OSError):
+        raise
+    except Exception:
+        logger.exception("a candidate could not be tested")
+        return None
 
 
 def note_for(baseline: Baseline, verdict: Verdict) -> str:

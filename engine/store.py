@@ -299,8 +299,10 @@ class JobStore:
         )
         return self._changed(change)
 
-    def tested(self, job_id: str, iteration: int, sample: int, report: str, note: str) -> None:
-        """Write a candidate's test report down; the first report stays."""
+    def tested(
+        self, job_id: str, iteration: int, sample: int, report: str | None, note: str
+    ) -> None:
+        """Write a candidate's test report (or why there is none) down; the first one stays."""
         self._changed(
             candidates.update()
             .where(
