@@ -54,10 +54,15 @@ def bare(sandbox: Sandbox) -> str:
         ImageBuildError: it cannot be made.
         SandboxUnavailableError: the back end does not answer.
     """
-    layer = bare_layer()
-    image = name("env", layer.key)
     with _machine_errors(sandbox):
-        _ensure(sandbox, image, None, layer)
+        return _without_packages(sandbox, ())
+
+
+def _without_packages(sandbox: Sandbox, toolchains: Sequence[Layer]) -> str:
+    """The image with other languages' programs and nothing else that a repository asks for."""
+    layer = together([*toolchains, bare_layer()])
+    image = name("env", layer.key)
+    _ensure(sandbox, image, None, layer)
     return image
 
 
@@ -119,11 +124,9 @@ def _prepared(
     with _machine_errors(sandbox):
         dependencies = recipe.dependencies(folder, steps.packages)
         source = with_install(recipe.source(folder, steps.path), steps)
-        below, dependencies = _toolchains(sandbox, (language, steps), folder, dependencies)
-        environment = name("env", below or "", dependencies.key)
+        below, others = _toolchains(sandbox, (language, steps), folder)
         notes: list[str] = []
-        if not sandbox.has_image(environment):
-            environment = _environment(sandbox, (environment, below), dependencies, notes)
+        environment = _environment(sandbox, below, (others, dependencies), notes)
         image = name("repo", environment, source.key, tree_hash(checkout))
         built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
@@ -155,9 +158,9 @@ def _language(folder: Path, steps: Steps) -> str:
 
 
 def _toolchains(
-    sandbox: Sandbox, wanted: tuple[str, Steps], folder: Path, dependencies: Layer
-) -> tuple[str | None, Layer]:
-    """The image with the languages' programs, and the dependencies to lay above it.
+    sandbox: Sandbox, wanted: tuple[str, Steps], folder: Path
+) -> tuple[str | None, list[Layer]]:
+    """The image with the languages' programs, or the layers to lay below the dependencies.
 
     There is no such image where the base image has the programs; others that the owners ask for
     then go into the image of the dependencies.
@@ -167,28 +170,31 @@ def _toolchains(
     others = [RECIPES[each].toolchain(folder) for each in steps.toolchains if each != language]
     layers = [layer for layer in (own, *others) if layer is not None]
     if own is None:
-        return None, together([*layers, dependencies])
+        return None, layers
     layer = together(layers)
     image = name("tools", layer.key)
     _ensure(sandbox, image, None, layer)
-    return image, dependencies
+    return image, []
 
 
 def _environment(
-    sandbox: Sandbox, named: tuple[str, str | None], layer: Layer, notes: list[str]
+    sandbox: Sandbox, below: str | None, layers: tuple[Sequence[Layer], Layer], notes: list[str]
 ) -> str:
-    """Build the image of the dependencies; where none can be had, take the bare one and note it.
+    """Build the image of the dependencies; where none can be had, go without them and note it.
 
-    The bare image has another name, so the next call tries again.
+    `layers` are the other languages' programs, which stay, and the dependencies. The image without
+    dependencies has another name, so the next call tries again.
     """
-    image, below = named
+    others, dependencies = layers
+    whole = together([*others, dependencies])
+    image = name("env", below or "", whole.key)
     try:
-        _ensure(sandbox, image, below, layer)
+        _ensure(sandbox, image, below, whole)
     except ImageBuildError as error:
         if error.step != WHEELS:
             raise
         notes.append(f"without its dependencies: {error.reason}")
-        return bare(sandbox)
+        return _without_packages(sandbox, others)
     return image
 
 

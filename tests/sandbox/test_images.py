@@ -6,8 +6,11 @@ import pytest
 from sandbox import images
 from sandbox.contract import Sandbox, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
+from sandbox.recipes import wheels
 from sandbox.recipes.layers import Layer
+from sandbox.recipes.steps import Steps
 from sandbox.runner import run_tests
+from sandbox.toolchain import which
 from tests.sandbox.conftest import CALC, LIMITS, WriteRepository, settings
 
 
@@ -220,6 +223,27 @@ def test_without_an_index_the_tests_still_run_and_it_is_said(
     spec = TestSpec(environment.image, environment.command)
     report = run_tests(sandbox, spec, None, LIMITS)
     assert report.statuses["tests/test_calc.py::test_zero"] is TestStatus.PASSED
+
+
+def test_without_an_index_the_toolchains_that_the_owners_ask_for_stay(
+    sandbox: Sandbox, write_repository: WriteRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if which("node") is None:
+        pytest.skip("this machine has no node")
+
+    def unanswered(*_: object) -> None:
+        raise ImageBuildError(wheels.STEP, "no package index answers")
+
+    monkeypatch.setattr(wheels, "download", unanswered)
+    test = (
+        "import subprocess\n\n\ndef test_it():\n    subprocess.check_call(['node', '--version'])\n"
+    )
+    root = write_repository({"requirements.txt": "never-had==1\n", "test_node.py": test})
+    steps = Steps(toolchains=("javascript",))
+    found = images.prepare(sandbox, root, test_command=None, settings=settings(), steps=steps)
+    assert "no package index answers" in found.recipe
+    report = run_tests(sandbox, TestSpec(found.image, found.command), None, LIMITS)
+    assert report.statuses == {"test_node.py::test_it": TestStatus.PASSED}, report.log_tail
 
 
 def test_a_machine_without_room_is_not_the_repositorys_failure(
