@@ -1,6 +1,7 @@
-"""Keeping a lease while the work that it covers goes on."""
+"""Keeping a lease while the work that it covers goes on, and counting the seconds of that work."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,3 +24,20 @@ def kept(renew: Callable[[], bool], seconds: float) -> Iterator[threading.Event]
     finally:
         done.set()
         thread.join()
+
+
+class Clock:
+    """The seconds that count against a budget: those of earlier starts, and since this began."""
+
+    def __init__(self, earlier_s: float = 0.0) -> None:
+        self._earlier_s = earlier_s
+        self._began: float | None = None
+
+    def begin(self) -> None:
+        """Count from now on; what came before was waiting for others."""
+        self._began = time.monotonic()
+
+    def spent_s(self) -> float:
+        """What has been counted so far."""
+        began = self._began
+        return self._earlier_s + (0.0 if began is None else time.monotonic() - began)

@@ -1,8 +1,8 @@
 """What a search asks of whoever holds boxes, besides testing candidates, and what it was told.
 
 A search holds no box itself: the process with the model and the process with the engine's socket
-are two. An order is taken under a lease, as a candidate is, so that a message may be lost or come
-twice.
+are two. The search writes an order down; whoever does it takes it under a lease, as a candidate
+is, so that a message may be lost or come twice.
 """
 
 import time
@@ -11,7 +11,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from engine.database import orders, writing
+from engine.database import candidates, orders, writing
 
 
 class Errand(StrEnum):
@@ -28,27 +28,36 @@ class Orders:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def lease(self, job_id: str, name: str, owner: str, seconds: float) -> bool:
-        """Take an order that nobody holds and nobody has answered."""
-        now = time.time()
-        held = {"lease_owner": owner, "lease_until": now + seconds}
+    def place(self, job_id: str, name: str) -> None:
+        """Write an order down, if it is not there already; only then may it be taken."""
         try:
             with writing(self._engine) as connection:
-                connection.execute(orders.insert().values(job_id=job_id, name=name, **held))
+                connection.execute(orders.insert().values(job_id=job_id, name=name))
         except IntegrityError:
-            free = (orders.c.answer.is_(None), orders.c.lease_until < now)
-            return self._changed(_one(job_id, name).where(*free).values(**held))
-        return True
+            return
+
+    def lease(self, job_id: str, name: str, owner: str, seconds: float) -> bool:
+        """Take an order that somebody waits for, nobody holds and nobody has answered."""
+        now = time.time()
+        free = (orders.c.answer.is_(None), orders.c.lease_until < now)
+        change = _one(job_id, name).where(*free)
+        return self._changed(change.values(lease_owner=owner, lease_until=now + seconds))
 
     def renew(self, job_id: str, name: str, owner: str, seconds: float) -> bool:
         """Keep the lease; False when it was lost to another worker."""
         change = _one(job_id, name).where(orders.c.lease_owner == owner)
         return self._changed(change.values(lease_until=time.time() + seconds))
 
-    def answer(self, job_id: str, name: str, document: str) -> None:
-        """Write an order's answer (JSON) down; the first one stays."""
-        change = _one(job_id, name).where(orders.c.answer.is_(None))
-        self._changed(change.values(answer=document, lease_until=0.0))
+    def release(self, job_id: str, name: str, owner: str) -> None:
+        """Give the lease back; nothing happens where another worker holds it."""
+        change = _one(job_id, name).where(orders.c.lease_owner == owner)
+        self._changed(change.values(lease_owner=None, lease_until=0.0))
+
+    def answer(self, job_id: str, name: str, owner: str, document: str) -> bool:
+        """Write an order's answer (JSON) down; False where it is another's by now, or answered."""
+        mine = (orders.c.answer.is_(None), orders.c.lease_owner == owner)
+        change = _one(job_id, name).where(*mine)
+        return self._changed(change.values(answer=document, lease_until=0.0))
 
     def answered(self, job_id: str, name: str) -> str | None:
         """An order's answer (JSON), or None."""
@@ -62,6 +71,14 @@ class Orders:
         with self._engine.connect() as connection:
             until = connection.execute(query).scalar_one_or_none()
         return until is not None and until > time.time()
+
+    def busy(self) -> bool:
+        """Whether anybody works at anything: another job's errand is a sign of life too."""
+        now = time.time()
+        held = (t.c.lease_until > now for t in (orders, candidates))
+        asked = sa.select(sa.or_(*(sa.exists().where(each) for each in held)))
+        with self._engine.connect() as connection:
+            return bool(connection.execute(asked).scalar_one())
 
     def forget(self, job_id: str, name: str) -> None:
         """Remove an order and its answer, so that it can be given again."""

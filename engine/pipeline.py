@@ -1,14 +1,13 @@
 """One job from start to end: ask for its base runs, localize, evolve, choose, check, conclude.
 
-Every stage's result is written down before the next begins, so a worker that dies costs at most one
-candidate: whoever takes the job next finds the baseline and all candidates in the store. Nothing
-here opens a box: whoever holds some is asked (`engine.workshop`).
+Every stage's result is written down first: who takes the job after a worker died finds the baseline
+and all candidates in the store. Whoever holds boxes is asked (`engine.workshop`).
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +29,7 @@ from engine.contract import (
 from engine.errors import BadInputError, TestsUnavailableError
 from engine.evaluate import Verdict, from_row, scored, to_row
 from engine.evolve import Search, evolve
+from engine.leases import Clock
 from engine.localize import localize
 from engine.models.base import EditFormat, Model
 from engine.orders import Errand, Orders
@@ -51,9 +51,11 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
 RETEST_S = 5.0
-"""So often candidates that wait are handed out again: a message or a tester may be lost."""
-UNHELD_S = 600.0
-"""So long a search that is done waits for somebody to look at its winner once more."""
+"""So often what waits is handed out again: a message or a tester may be lost."""
+NOBODY = {
+    Errand.PREPARE: "Nobody ran the tests at the base commit: start `evoscale worker sandbox`",
+    Errand.CHECK: "Nobody checked the winner once more: start `evoscale worker sandbox`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,10 @@ class Engine:
     """What a search needs besides its request.
 
     `hand_out(errand, job_id, iteration, sample)` has an errand done by somebody who holds boxes;
-    `stopped()` says that the work is not wanted any more; `spent_s` is what earlier starts of this
-    job have used of its time.
+    `stopped()` says that the work is not wanted any more; `clock` counts the job's time over all
+    its starts, from when its tests at the base commit are known. `unheld_s` is how long a search
+    waits while nobody works at anything; behind other jobs' errands it waits as they take.
+    `stopped_s` is how long after a stop somebody may still begin to look at what it has found.
     """
 
     model: Model
@@ -76,7 +80,9 @@ class Engine:
     seed: int = 0
     max_wall_clock_s: float = 3600.0
     greedy_first: bool = False
-    spent_s: float = 0.0
+    clock: Clock = field(default_factory=Clock)
+    unheld_s: float = 600.0
+    stopped_s: float = 30.0
 
 
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
@@ -94,7 +100,7 @@ def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
 
 
 class _Job:
-    """The stages of one job; its only state is what the store holds and when it began."""
+    """The stages of one job; its only state is what the store holds and its clock."""
 
     def __init__(self, request: RepairRequest, engine: Engine, checkout: Path) -> None:
         self.job = request.job
@@ -102,7 +108,6 @@ class _Job:
         self.checkout = checkout
         config = config_of(request, checkout)
         self.budget: Budget = repo_config.capped(self.job.budget, config, engine.max_wall_clock_s)
-        self.began = time.monotonic() - engine.spent_s
         self.distrusted: dict[tuple[int, int], str] = {}
 
     def run(self) -> RepairOutcome:
@@ -115,6 +120,7 @@ class _Job:
         baseline = self.baseline()
         if not isinstance(baseline, Baseline):
             return baseline
+        self.engine.clock.begin()
         if self._cannot_judge(baseline):
             return NoPatch(reason=UNJUDGED)
         issue = problem(self.job)
@@ -128,7 +134,7 @@ class _Job:
         self.say(Stage.ENVIRONMENT)
         known = self.engine.store.checkpointed(self.job.job_id, BASELINE)
         if known is None:
-            answer = self.ask(Errand.PREPARE, (0, 0), self._over)
+            answer = self.ask(Errand.PREPARE, (0, 0))
             if answer is None:
                 return NoPatch(reason=f"{self._why_over()}{self._nothing_known()}")
             if isinstance(answer, Prepared) and answer.obstacle is not None:
@@ -140,35 +146,53 @@ class _Job:
             raise TestsUnavailableError("the base runs were not written down", retryable=True)
         return Baseline.model_validate_json(known)
 
-    def ask(
-        self, errand: Errand, slot: tuple[int, int], given_up: Callable[[], bool]
-    ) -> Prepared | Checked | None:
-        """Have an errand done and wait for its answer; None when there is no more waiting for it.
+    def ask(self, errand: Errand, slot: tuple[int, int]) -> Prepared | Checked | None:
+        """Have an errand done and wait for its answer; None when the search is stopped before.
 
         Raises:
-            TestsUnavailableError: whoever did it failed; the next start asks again.
+            TestsUnavailableError: whoever did it failed, or nobody does; the next start asks again.
         """
-        job_id, name = self.job.job_id, order_name(errand, slot)
-        handed_out = -RETEST_S
-        while (found := self.engine.orders.answered(job_id, name)) is None:
-            if time.monotonic() - handed_out > RETEST_S:
-                handed_out = time.monotonic()
+        orders, job_id, name = self.engine.orders, self.job.job_id, order_name(errand, slot)
+        self._forget_trouble(name)  # an earlier start's, which waited no longer
+        handed_out, seen, stopped = -RETEST_S, time.monotonic(), None
+        while (found := orders.answered(job_id, name)) is None:
+            now = time.monotonic()
+            if now - handed_out > RETEST_S:
+                handed_out = now
+                orders.place(job_id, name)
                 self.engine.hand_out(errand, job_id, *slot)
+                seen = now if orders.busy() else seen
                 continue
-            if given_up():
+            if stopped is None and self.engine.stopped():
+                stopped = now
+            if stopped is not None and self._given_up(errand, name, now - stopped):
                 return None
+            if now - seen > self.engine.unheld_s:
+                raise TestsUnavailableError(NOBODY[errand], retryable=True)
             time.sleep(POLL_S)
         answer = ANSWER.validate_json(found)
         if isinstance(answer, Trouble):
-            self.engine.orders.forget(job_id, name)
+            orders.forget(job_id, name)
             raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
         return answer
 
+    def _forget_trouble(self, name: str) -> None:
+        """Forget an order's answer where it is no result, so that it is done again."""
+        found = self.engine.orders.answered(self.job.job_id, name)
+        if found is not None and isinstance(ANSWER.validate_json(found), Trouble):
+            self.engine.orders.forget(self.job.job_id, name)
+
+    def _given_up(self, errand: Errand, name: str, stopped_s: float) -> bool:
+        """Whether a stop ends the waiting: a look at a winner that has begun is waited for."""
+        late = stopped_s > self.engine.stopped_s
+        held = self.engine.orders.held(self.job.job_id, name)
+        return errand is Errand.PREPARE or (late and not held)
+
     def _nothing_known(self) -> str:
-        """What to do where nobody came to run the tests at the base commit."""
+        """How far the tests at the base commit were."""
         if self.engine.orders.held(self.job.job_id, order_name(Errand.PREPARE, (0, 0))):
             return "The tests at the base commit were still running"
-        return "Nobody ran the tests at the base commit: start `evoscale worker sandbox`"
+        return "The tests at the base commit had not begun"
 
     def search(self, issue: Issue, context: CodeContext, baseline: Baseline) -> RepairOutcome:
         """Evolve until something resolves the issue, the budget is spent, or somebody stops it.
@@ -211,7 +235,7 @@ class _Job:
             rows=self.engine.store.candidates(self.job.job_id),
             model=self.engine.model.name,
             seed=self.engine.seed,
-            wall_s=round(time.monotonic() - self.began, 1),
+            wall_s=round(self.engine.clock.spent_s(), 1),
         )
 
     def _no_patch(self, baseline: Baseline, pool: Sequence[Scored]) -> NoPatch:
@@ -271,10 +295,11 @@ class _Job:
 
     def conclude(
         self, baseline: Baseline, pool: list[Scored], *, resolved_only: bool = False
-    ) -> Patched | None:
+    ) -> Patched | NoPatch | None:
         """Choose, have the choice checked in fresh boxes, and put the evidence together.
 
-        A choice that does not stand it is scored anew in `pool`, and the next best is looked at.
+        A choice that does not stand it is scored anew in `pool`, and the next best is looked at;
+        None where none is left.
 
         Raises:
             TestsUnavailableError: nobody could check it.
@@ -285,30 +310,18 @@ class _Job:
             if choice is None:
                 return None
             self.say(Stage.FINAL_CHECK, candidates=len(pool))
-            checked = self.check(choice.scored.candidate)
-            failure = self._against(baseline, choice.scored.candidate, checked)
+            candidate = choice.scored.candidate
+            checked = self.ask(Errand.CHECK, (candidate.iteration, candidate.sample))
+            if not isinstance(checked, Checked):
+                return self._unchecked(baseline, pool)
+            failure = self._against(baseline, candidate, checked)
             if failure is None:
                 return patched(self._found(baseline, pool), choice, checked)
-            self._distrust(baseline, pool, choice.scored.candidate, failure)
+            self._distrust(baseline, pool, candidate, failure)
 
-    def check(self, candidate: Candidate) -> Checked:
-        """Have a candidate looked at once more, even where the search's own time is over.
-
-        Raises:
-            TestsUnavailableError: nobody could.
-        """
-        slot = (candidate.iteration, candidate.sample)
-        name, began = order_name(Errand.CHECK, slot), time.monotonic()
-
-        def given_up() -> bool:
-            late = time.monotonic() - began > UNHELD_S
-            return late and not self.engine.orders.held(self.job.job_id, name)
-
-        answer = self.ask(Errand.CHECK, slot, given_up)
-        if not isinstance(answer, Checked):
-            reason = "nobody checked the winner once more: start `evoscale worker sandbox`"
-            raise TestsUnavailableError(reason, retryable=True)
-        return answer
+    def _unchecked(self, baseline: Baseline, pool: Sequence[Scored]) -> NoPatch:
+        reason = f"{self._why_over()}A patch was found that nobody had looked at once more"
+        return self._no_patch(baseline, pool).model_copy(update={"reason": reason})
 
     @staticmethod
     def _against(baseline: Baseline, candidate: Candidate, checked: Checked) -> str | None:
@@ -342,8 +355,8 @@ class _Job:
         return "the time was used up. " if self._over() else ""
 
     def _over(self) -> bool:
-        spent = time.monotonic() - self.began
-        return spent > self.budget.wall_clock_s or self.engine.stopped()
+        late = self.engine.clock.spent_s() > self.budget.wall_clock_s
+        return late or self.engine.stopped()
 
     def _say_iteration(self, iteration: Iteration, pool: Sequence[Scored]) -> None:
         best = max((s.reward for s in pool), default=None)

@@ -1,16 +1,16 @@
 """Celery tasks: `repair` searches; `prepare`, `evaluate` and `check` are errands in boxes.
 
-Wiring, leases and the last net. Two queues, for two processes: the one that searches holds the
-model and opens no box, the one that does errands holds the engine's socket and loads no model.
-Neither holds a GitHub credential. The settings are read when this is loaded, because Celery wants
-an app object.
+Wiring, leases and the last net. Queues for two processes: the one that searches holds the model and
+opens no box, the one that does errands holds the engine's socket and loads no model. Where one
+process is both, `testers` do the errands of its searches. Neither holds a GitHub credential. The
+settings are read when this is loaded, because Celery wants an app object.
 """
 
 import logging
 import socket
 import threading
-import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from celery.signals import worker_shutdown
 from engine import models
 from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Selection
 from engine.errors import EngineError
-from engine.leases import kept
+from engine.leases import Clock, kept
 from engine.logs import logged_as, set_up
 from engine.models.base import Model
 from engine.orders import Errand, Orders
@@ -75,7 +75,8 @@ def close_model(**_: object) -> None:
 
 @worker_shutdown.connect
 def empty_pool(**_: object) -> None:
-    """Close the boxes that wait with the worker, if it opened a sandbox at all."""
+    """End the testers and close the boxes that wait, if the worker opened a sandbox at all."""
+    testers.stop()
     if _sandbox.cache_info().currsize:
         empty(_sandbox())
 
@@ -100,14 +101,13 @@ def repair(job_id: str) -> None:
             stored = store.get(job_id)
             if stored is None or stored.state is not JobState.READY or stored.request is None:
                 return
-            began = time.monotonic() - stored.spent_s
+            clock = Clock(stored.spent_s)
 
             def renew() -> bool:
-                spent_s = time.monotonic() - began
-                return store.renew(job_id, owner, settings.lease_s, spent_s)
+                return store.renew(job_id, owner, settings.lease_s, clock.spent_s())
 
             with kept(renew, settings.lease_s) as lost:
-                outcome = _outcome(stored, stored.request, lost)
+                outcome = _outcome(stored, stored.request, lost, clock)
             renew()
             if outcome is not None:
                 store.finish(job_id, outcome)
@@ -118,21 +118,23 @@ def repair(job_id: str) -> None:
 
 
 def _outcome(
-    stored: StoredJob, request: RepairRequest, lost: threading.Event
+    stored: StoredJob, request: RepairRequest, lost: threading.Event, clock: Clock
 ) -> RepairOutcome | None:
     """The job's outcome; None when the lease was lost or a later attempt may find out."""
     if stored.attempts > settings.max_attempts:
         return Failed(reason=f"given up after {settings.max_attempts} starts", retryable=True)
-    outcome = _tried(stored, request, lost)
+    outcome = _tried(stored, request, lost, clock)
     last = stored.attempts >= settings.max_attempts
     if isinstance(outcome, Failed) and outcome.retryable and not last:
         return None
     return None if lost.is_set() else outcome
 
 
-def _tried(stored: StoredJob, request: RepairRequest, lost: threading.Event) -> RepairOutcome:
+def _tried(
+    stored: StoredJob, request: RepairRequest, lost: threading.Event, clock: Clock
+) -> RepairOutcome:
     try:
-        return repair_job(request, _engine(stored, lost))
+        return repair_job(request, _engine(stored, lost, clock))
     except (EngineError, SandboxError) as error:
         logger.warning("the job could not be worked: %s", error)
         return Failed(reason=str(error), retryable=error.retryable)
@@ -147,7 +149,7 @@ def _tried(stored: StoredJob, request: RepairRequest, lost: threading.Event) -> 
         return Failed(reason=reason, retryable=True)
 
 
-def _engine(begun: StoredJob, lost: threading.Event) -> Engine:
+def _engine(begun: StoredJob, lost: threading.Event, clock: Clock) -> Engine:
     store, job_id = _store(), begun.job.job_id
 
     def stopped() -> bool:
@@ -155,7 +157,8 @@ def _engine(begun: StoredJob, lost: threading.Event) -> Engine:
         return lost.is_set() or stored is None or stored.stop_requested
 
     def hand_out(errand: Errand, job: str, iteration: int, sample: int) -> None:
-        wake(app, TASKS[errand], job, iteration, sample)
+        if not testers.take(errand, job, (iteration, sample)):
+            wake(app, TASKS[errand], job, iteration, sample)
 
     return Engine(
         model=_model(),
@@ -169,7 +172,7 @@ def _engine(begun: StoredJob, lost: threading.Event) -> Engine:
         seed=settings.seed,
         max_wall_clock_s=settings.max_wall_clock_s,
         greedy_first=settings.greedy_first,
-        spent_s=begun.spent_s,
+        clock=clock,
     )
 
 
@@ -203,6 +206,50 @@ def _do(errand: Errand, job_id: str, slot: tuple[int, int]) -> None:
             _workshop().do(errand, job_id, slot)
         except Exception:
             logger.exception("the errand %s %d/%d could not be done", errand, *slot)
+
+
+class Testers:
+    """Threads of this process that do errands, so that no search waits for another's thread.
+
+    The last look at a winner has a thread of its own: it does not stand behind other jobs' builds.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[Errand, ThreadPoolExecutor] = {}
+        self._taken: set[tuple[Errand, str, tuple[int, int]]] = set()
+        self._lock = threading.Lock()
+
+    def start(self, workers: int) -> None:
+        """From now on this process does the errands of its own searches."""
+        boxes = ThreadPoolExecutor(workers, thread_name_prefix="tester")
+        look = ThreadPoolExecutor(1, thread_name_prefix="last-look")
+        self._pools = {Errand.PREPARE: boxes, Errand.EVALUATE: boxes, Errand.CHECK: look}
+
+    def take(self, errand: Errand, job_id: str, slot: tuple[int, int]) -> bool:
+        """Do an errand that is not being done yet; False where others are to be told."""
+        one = (errand, job_id, slot)
+        with self._lock:
+            if self._pools and one not in self._taken:
+                self._taken.add(one)
+                self._pools[errand].submit(self._work, one)
+            return bool(self._pools)
+
+    def stop(self) -> None:
+        """Let what is being done come to its end, and drop the rest."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+
+    def _work(self, one: tuple[Errand, str, tuple[int, int]]) -> None:
+        try:
+            _do(*one)
+        finally:
+            with self._lock:
+                self._taken.discard(one)
+
+
+testers = Testers()
 
 
 def _workshop() -> Workshop:

@@ -15,13 +15,14 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from engine import repo_config, snapshot
+from engine.base_runs import forget
 from engine.contract import Document, Issue, Progress, RepairJob, RepairRequest, Stage
 from engine.errors import EngineError, StorageUnwritableError
 from engine.evaluate import Bench, Verdict, evaluate, from_row, scored, trial_spec, try_patch
 from engine.leases import kept
 from engine.orders import Errand, Orders
 from engine.selection import choose
-from engine.store import JobStore, StoredJob
+from engine.store import JobState, JobStore
 from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
@@ -34,6 +35,7 @@ from sandbox.trial import Trial, blind_trial
 logger = logging.getLogger(__name__)
 
 BASELINE = "baseline"
+UNEXPECTED = "an unexpected error where the tests run; the tester's log has the details"
 SHELF = "base-runs"
 """The folder in the cache where the base runs of an image are kept."""
 
@@ -127,22 +129,28 @@ class Workshop:
             SandboxError: the same, by the sandbox's failure.
         """
         stored = self.store.get(job_id)
-        if stored is None or stored.request is None:
+        if stored is None or stored.request is None or stored.state is not JobState.READY:
             return
+        if stored.stop_requested and errand is not Errand.CHECK:
+            return  # a winner that was found before the stop is still looked at
         if errand is Errand.EVALUATE:
-            self._evaluate(stored, stored.request, slot)
+            self._evaluate(stored.request, slot)
             return
         name = order_name(errand, slot)
         if not self.orders.lease(job_id, name, self.owner, self.lease_s):
             return
         renew = partial(self.orders.renew, job_id, name, self.owner, self.lease_s)
-        with kept(renew, self.lease_s):
-            answer = self._answer(errand, stored.request, slot)
-        self.orders.answer(job_id, name, answer.model_dump_json())
+        try:
+            with kept(renew, self.lease_s):
+                answer = self._answer(errand, stored.request, slot)
+            self.orders.answer(job_id, name, self.owner, answer.model_dump_json())
+        finally:
+            self.orders.release(job_id, name, self.owner)
 
     def _answer(
         self, errand: Errand, request: RepairRequest, slot: tuple[int, int]
     ) -> Prepared | Checked | Trouble:
+        """Do an errand; whatever goes wrong is told to the search, which else waits for nothing."""
         try:
             return (
                 self._prepare(request) if errand is Errand.PREPARE else self._check(request, slot)
@@ -157,6 +165,9 @@ class Workshop:
             said = error.strerror or type(error).__name__
             reason = f"the tester could not read or write a file: {said}; its log has more"
             return Trouble(reason=reason, retryable=True)
+        except Exception:
+            logger.exception("unexpected failure of the errand %s %d/%d", errand, *slot)
+            return Trouble(reason=UNEXPECTED, retryable=True)
 
     def _prepare(self, request: RepairRequest) -> Prepared:
         """Build the environment and learn what passes; the baseline is a job's first checkpoint."""
@@ -176,6 +187,8 @@ class Workshop:
                 )
             except ImageBuildError as error:
                 return Prepared(obstacle=str(error), log=telling(error.log_tail), tried=error.tried)
+        if environment.built:
+            forget(self.settings.cache_dir / SHELF, environment.image)
         note = environment.recipe
         self.on_progress(Progress(job_id=job.job_id, stage=Stage.BASELINE, note=note))
         limits, shelf = self.settings.limits(), self.settings.cache_dir / SHELF
@@ -185,13 +198,14 @@ class Workshop:
         self.store.checkpoint(job.job_id, BASELINE, baseline.model_dump_json())
         return Prepared()
 
-    def _evaluate(self, stored: StoredJob, request: RepairRequest, slot: tuple[int, int]) -> None:
-        baseline = self._baseline(request.job.job_id)
-        if baseline is None or stored.stop_requested:
+    def _evaluate(self, request: RepairRequest, slot: tuple[int, int]) -> None:
+        job_id = request.job.job_id
+        baseline = self._baseline(job_id)
+        if baseline is None:
             return
         self._make_sure_of_image(request, baseline)
         bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s)
-        evaluate(self.store, bench, request.job.job_id, slot, self.owner)
+        evaluate(self.store, bench, job_id, slot, self.owner)
 
     def _check(self, request: RepairRequest, slot: tuple[int, int]) -> Checked | Trouble:
         job_id = request.job.job_id
@@ -234,3 +248,4 @@ class Workshop:
                 settings=self.settings,
                 steps=steps_of(request, Path(folder)),
             )
+        forget(self.settings.cache_dir / SHELF, baseline.image)

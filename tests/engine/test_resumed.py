@@ -6,6 +6,7 @@ import pytest
 
 from engine.contract import NoPatch, Patched
 from engine.errors import BadInputError
+from engine.leases import Clock
 from engine.pipeline import repair
 from tests.engine import projects
 from tests.engine.test_pipeline import Made, made
@@ -16,7 +17,7 @@ __all__ = ["made"]
 def test_time_that_an_earlier_start_used_up_is_not_given_again(made: Made) -> None:
     bench = made()
     budget_s = bench.job.budget.wall_clock_s
-    engine = bench.engine([[projects.HARMLESS]], spent_s=budget_s)
+    engine = bench.engine([[projects.HARMLESS]], clock=Clock(budget_s))
     outcome = repair(bench.request, engine)
     assert isinstance(outcome, NoPatch)
     assert "the time was used up" in outcome.reason
@@ -25,7 +26,7 @@ def test_time_that_an_earlier_start_used_up_is_not_given_again(made: Made) -> No
 
 def test_the_evidence_counts_the_seconds_of_all_starts(made: Made) -> None:
     bench = made()
-    outcome = repair(bench.request, bench.engine([[projects.FIX]], spent_s=1000.0))
+    outcome = repair(bench.request, bench.engine([[projects.FIX]], clock=Clock(1000.0)))
     assert isinstance(outcome, Patched)
     assert outcome.evidence.wall_s > 1000
 

@@ -1,0 +1,229 @@
+"""Errands: who may do one, whose answer counts, and what happens where something breaks."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from engine.candidate import Candidate
+from engine.contract import NoPatch, Patched
+from engine.errors import TestsUnavailableError
+from engine.evaluate import UNTESTED, to_row
+from engine.leases import Clock
+from engine.orders import Errand, Orders
+from engine.pipeline import repair
+from engine.testspec import Baseline
+from engine.workshop import (
+    ANSWER,
+    BASELINE,
+    SHELF,
+    UNEXPECTED,
+    Prepared,
+    Trouble,
+    Workshop,
+    order_name,
+)
+from sandbox.contract import Limits, Patch, Sandbox
+from tests.engine import projects
+from tests.engine.test_pipeline import Bench0, Made, made
+
+__all__ = ["made"]
+
+FIRST = (0, 0)
+PREPARE = order_name(Errand.PREPARE, FIRST)
+
+
+class Broken:
+    """A sandbox with a fault that nobody has foreseen; images are those of a real one."""
+
+    def __init__(self, real: Sandbox) -> None:
+        self.isolation = real.isolation
+        self.has_image, self.build = real.has_image, real.build
+
+    def open(self, image: str, limits: Limits) -> NoReturn:
+        raise KeyError(image, limits)
+
+
+def workshop(bench: Bench0, sandbox: object | None = None) -> Workshop:
+    return Workshop(
+        sandbox=sandbox or bench.sandbox,
+        settings=bench.settings,
+        store=bench.store,
+        orders=Orders(bench.database),
+        snapshot_dir=bench.folder / "snapshots",
+        on_progress=bench.progress.append,
+        owner="tester",
+    )
+
+
+def nobody(*_: object) -> None:
+    """What is handed out is lost."""
+
+
+def test_an_unforeseen_failure_of_an_errand_is_told_to_the_search_at_once(made: Made) -> None:
+    bench = made()
+    orders = Orders(bench.database)
+    orders.place(bench.job.job_id, PREPARE)
+    workshop(bench, Broken(bench.sandbox)).do(Errand.PREPARE, bench.job.job_id, FIRST)
+    answer = ANSWER.validate_json(orders.answered(bench.job.job_id, PREPARE) or "")
+    assert answer == Trouble(reason=UNEXPECTED, retryable=True)
+
+
+def test_a_search_whose_tester_breaks_fails_and_gives_no_verdict(made: Made) -> None:
+    bench = made()
+
+    def broken(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        workshop(bench, Broken(bench.sandbox)).do(errand, job_id, (iteration, sample))
+
+    with pytest.raises(TestsUnavailableError) as told:
+        repair(bench.request, bench.engine([[projects.FIX]], hand_out=broken))
+    assert told.value.retryable
+
+
+def test_a_candidate_that_breaks_its_tester_is_left_aside_and_the_search_goes_on(
+    made: Made,
+) -> None:
+    bench = made()
+
+    def broken_once(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        odd = (errand, iteration, sample) == (Errand.EVALUATE, 0, 0)
+        shop = workshop(bench, Broken(bench.sandbox) if odd else None)
+        shop.do(errand, job_id, (iteration, sample))
+
+    script = [[projects.HARMLESS, projects.FIX]]
+    outcome = repair(bench.request, bench.engine(script, hand_out=broken_once))
+    assert isinstance(outcome, Patched)
+    assert UNTESTED in {row.note for row in bench.store.candidates(bench.job.job_id)}
+
+
+def test_a_lease_is_given_back_where_nothing_can_be_written_down(made: Made) -> None:
+    bench = made()
+    orders = Orders(bench.database)
+    orders.place(bench.job.job_id, PREPARE)
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(_: object) -> NoReturn:
+        raise Interrupted
+
+    shop = replace(workshop(bench), on_progress=interrupt)
+    with pytest.raises(Interrupted):
+        shop.do(Errand.PREPARE, bench.job.job_id, FIRST)
+    assert not orders.held(bench.job.job_id, PREPARE)
+
+
+def test_an_errand_that_nobody_waits_for_is_not_done(made: Made) -> None:
+    bench = made()
+    workshop(bench, Broken(bench.sandbox)).do(Errand.PREPARE, bench.job.job_id, FIRST)
+    assert Orders(bench.database).answered(bench.job.job_id, PREPARE) is None
+
+
+@pytest.mark.parametrize("ended", ["stopped", "finished"])
+def test_an_errand_of_a_job_that_is_over_is_not_done(made: Made, ended: str) -> None:
+    bench = made()
+    orders = Orders(bench.database)
+    orders.place(bench.job.job_id, PREPARE)
+    if ended == "stopped":
+        bench.store.request_stop(bench.job.job_id, by="someone")
+    else:
+        bench.store.finish(bench.job.job_id, NoPatch(reason="over"))
+    workshop(bench).do(Errand.PREPARE, bench.job.job_id, FIRST)
+    assert orders.answered(bench.job.job_id, PREPARE) is None
+    assert bench.store.checkpointed(bench.job.job_id, BASELINE) is None
+
+
+def test_the_answer_of_a_worker_that_lost_its_lease_does_not_count(made: Made) -> None:
+    bench = made()
+    orders, job_id = Orders(bench.database), bench.job.job_id
+    orders.place(job_id, PREPARE)
+    assert orders.lease(job_id, PREPARE, "late", -1.0)
+    assert orders.lease(job_id, PREPARE, "present", 60.0)
+    trouble = Trouble(reason="late", retryable=True).model_dump_json()
+    assert not orders.answer(job_id, PREPARE, "late", trouble)
+    orders.release(job_id, PREPARE, "late")
+    assert orders.held(job_id, PREPARE)
+    assert orders.answer(job_id, PREPARE, "present", Prepared().model_dump_json())
+    assert isinstance(ANSWER.validate_json(orders.answered(job_id, PREPARE) or ""), Prepared)
+
+
+def test_trouble_that_an_earlier_start_did_not_wait_for_costs_the_next_nothing(made: Made) -> None:
+    bench = made()
+    orders, job_id = Orders(bench.database), bench.job.job_id
+    orders.place(job_id, PREPARE)
+    assert orders.lease(job_id, PREPARE, "late", 60.0)
+    orders.answer(job_id, PREPARE, "late", Trouble(reason="", retryable=True).model_dump_json())
+    assert isinstance(repair(bench.request, bench.engine([[projects.FIX]])), Patched)
+
+
+def test_where_nobody_works_the_job_fails_for_now_and_says_what_to_start(made: Made) -> None:
+    bench = made()
+    engine = bench.engine([[projects.FIX]], hand_out=nobody, unheld_s=0.0)
+    with pytest.raises(TestsUnavailableError, match="evoscale worker sandbox") as told:
+        repair(bench.request, engine)
+    assert told.value.retryable
+
+
+def test_waiting_for_the_base_runs_is_not_counted_as_search(made: Made) -> None:
+    bench, clock, seen = made(), Clock(), []
+
+    def look(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        bench.test_now(errand, job_id, iteration, sample)
+        seen.append((errand, clock.spent_s()))
+
+    repair(bench.request, bench.engine([[projects.FIX]], hand_out=look, clock=clock))
+    assert seen[0] == (Errand.PREPARE, 0.0)
+    assert clock.spent_s() > 0
+
+
+def test_another_jobs_errand_is_a_sign_of_life(made: Made) -> None:
+    bench = made()
+    orders, job_id = Orders(bench.database), bench.job.job_id
+    assert not orders.busy()
+    orders.place(job_id, "another")
+    assert orders.lease(job_id, "another", "someone", 60.0)
+    assert orders.busy()
+    orders.release(job_id, "another", "someone")
+    bench.store.add_candidate(job_id, to_row(Candidate(0, 0, "", Patch("p"), "k")))
+    assert not orders.busy()
+    assert bench.store.lease_candidate(job_id, 0, 0, "someone", 60.0)
+    assert orders.busy()
+
+
+def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) -> None:
+    bench = made()
+    stopped: list[bool] = []
+
+    def no_check(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        if errand is Errand.CHECK:
+            stopped.append(True)
+            return
+        bench.test_now(errand, job_id, iteration, sample)
+
+    changed: dict[str, object] = {"hand_out": no_check, "stopped": lambda: bool(stopped)}
+    outcome = repair(bench.request, bench.engine([[projects.FIX]], stopped_s=0.0, **changed))
+    assert isinstance(outcome, NoPatch)
+    assert outcome.reason.startswith("the search was stopped on request. A patch was found")
+
+
+def test_an_image_that_is_built_anew_is_run_anew(made: Made, tmp_path: Path) -> None:
+    bench = made(projects.receipts(tmp_path / "own", projects.TESTS + "\n# built twice\n"))
+    settings = bench.settings.model_copy(update={"cache_dir": tmp_path / "cache"})
+    shelf = tmp_path / "cache" / SHELF
+
+    def learnt(job_id: str) -> Baseline:
+        job = bench.job.model_copy(update={"job_id": job_id})
+        bench.store.add(job, job_id)
+        bench.store.request(job_id, bench.request.model_copy(update={"job": job}))
+        Orders(bench.database).place(job_id, PREPARE)
+        replace(workshop(bench), settings=settings).do(Errand.PREPARE, job_id, FIRST)
+        return Baseline.model_validate_json(bench.store.checkpointed(job_id, BASELINE) or "")
+
+    image = learnt("first").image
+    (entry,) = shelf.iterdir()
+    entry.write_text(entry.read_text().replace('"flaky":[', '"flaky":["test_of_old"'))
+    assert learnt("second").flaky == ("test_of_old",)
+    (stored,) = (each.name for each in bench.sandbox.images() if image in each.name)
+    assert bench.sandbox.discard(stored)
+    assert learnt("third").flaky == ()
