@@ -30,7 +30,7 @@ CHECK = "engine.check"
 POLL_S = 0.1
 """How often a worker looks into the queue's folder when the broker is filesystem://."""
 
-CONTROL, GPU, SANDBOX = "control", "gpu", "sandbox"
+CONTROL, GPU, SANDBOX, LAST_LOOK = "control", "gpu", "sandbox", "last-look"
 QUEUES = {
     DISPATCH: CONTROL,
     SNAPSHOT: CONTROL,
@@ -40,7 +40,7 @@ QUEUES = {
     REPAIR: GPU,
     PREPARE: SANDBOX,
     EVALUATE: SANDBOX,
-    CHECK: SANDBOX,
+    CHECK: LAST_LOOK,
 }
 
 

@@ -131,7 +131,9 @@ def solve(
     test_command: Annotated[
         str, typer.Option(help="How the tests run; found out if not given.")
     ] = "",
-    minutes: Annotated[float, typer.Option(min=0.01, help="The longest that it may take.")] = 30.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="The longest that it may search.")
+    ] = 30.0,
     out_file: Annotated[Path | None, typer.Option("--out", help="Write the patch here.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object as the last line on stdout.")
@@ -229,28 +231,32 @@ def worker(
         Literal["bot", "engine", "gpu", "sandbox"],
         typer.Argument(
             help="`bot` talks to GitHub; `gpu` searches with the model; `sandbox` builds and tests "
-            "in boxes; `engine` is the last two in one."
+            "in boxes; `engine` searches and tests what it finds itself."
         ),
     ],
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time.")] = 4,
 ) -> None:
     """Run a Celery worker; give the engine's no GitHub credential, it needs none."""
-    from engine.queue import CONTROL, GPU, SANDBOX
+    from engine.queue import CONTROL, GPU, LAST_LOOK, SANDBOX
 
-    queues = {"bot": [CONTROL], "gpu": [GPU], "sandbox": [SANDBOX], "engine": [GPU, SANDBOX]}[role]
+    queues = {"bot": [CONTROL], "gpu": [GPU], "sandbox": [SANDBOX, LAST_LOOK], "engine": [GPU]}
     if role == "bot":
         from bot.tasks import app as celery
     else:
         if role == "sandbox":
             _must_hold_no_secret()
-        if SANDBOX in queues:
+        if role != "gpu":
             from sandbox.guarantees import open_checked
             from sandbox.settings import SandboxSettings
 
             open_checked(SandboxSettings())  # no errand is taken where boxes do not hold
         from engine.tasks import app as celery
+        from engine.tasks import settings, testers
+
+        if role == "engine":
+            testers.start(settings.sandbox_workers)
     arguments = ["worker", "--pool", "threads", "--concurrency", str(concurrency)]
-    arguments += ["--queues", ",".join(queues), "--hostname", f"{role}@%h"]
+    arguments += ["--queues", ",".join(queues[role]), "--hostname", f"{role}@%h"]
     celery.worker_main(
         [*arguments, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
     )

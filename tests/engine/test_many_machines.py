@@ -77,10 +77,11 @@ class Site:
 
     @contextmanager
     def worker(
-        self, role: str, queue: str, log_name: str, *flags: str, **more: str
+        self, role: str, queue: str, log_name: str, *flags: str, threads: int = 2, **more: str
     ) -> Iterator[None]:
         """A real worker process; one that is asked to end has to."""
-        argv = [sys.executable, *flags, "-m", "bot.cli", "worker", role, "--concurrency", "2"]
+        argv = [sys.executable, *flags, "-m", "bot.cli", "worker", role]
+        argv += ["--concurrency", str(threads)]
         with (self.folder / f"{log_name}.log").open("wb") as log:
             process = subprocess.Popen(
                 argv, env=self.environment(queue, **more), cwd=self.folder, stderr=log, stdout=log
@@ -137,11 +138,13 @@ def test_two_workers_with_different_back_ends_give_every_candidate_the_same_verd
         for kind in kinds:
             more = {"EVOSCALE_SANDBOX_KIND": kind, "EVOSCALE_SANDBOX_BASE_IMAGE": "toolchain"}
             running.enter_context(site.worker("sandbox", kind, kind, **more))
+        site.orders.place(job_id, order_name(Errand.PREPARE, (0, 0)))
         site.tell(kinds[0], PREPARE, job_id, 0, 0)
         site.until(lambda: site.store.checkpointed(job_id, BASELINE))
         for iteration, kind in enumerate(kinds):
             for sample in range(len(CANDIDATES)):
                 site.tell(kind, EVALUATE, job_id, iteration, sample)
+            site.orders.place(job_id, order_name(Errand.CHECK, (iteration, 0)))
             site.tell(kind, CHECK, job_id, iteration, 0)
         for iteration in range(2):
             name = order_name(Errand.CHECK, (iteration, 0))
@@ -184,6 +187,22 @@ def test_the_worker_with_the_model_never_speaks_to_an_engine(site: Site, tmp_pat
     imported = {line.rpartition("|")[2].strip() for line in site.log("gpu").splitlines()}
     assert "engine.pipeline" in imported
     assert not imported & {"docker", "sandbox.docker", "sandbox.bubblewrap", "sandbox.runc"}
+
+
+def test_a_search_that_takes_its_workers_last_thread_is_tested_all_the_same(
+    site: Site, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([[projects.FIX]]))
+    told_to = {
+        "EVOSCALE_ENGINE_MODEL": "scripted",
+        "EVOSCALE_ENGINE_MODEL_NAME": str(script),
+        "EVOSCALE_SANDBOX_KIND": "bubblewrap",
+    }
+    with site.worker("engine", "queue", "engine", threads=1, **told_to):
+        site.tell("queue", REPAIR, site.job.job_id)
+        stored = site.until(site.finished)
+    assert isinstance(stored, Patched), stored
 
 
 @pytest.mark.parametrize(
