@@ -1,5 +1,6 @@
 """Go repositories: `go test -json`, with vendored modules or those that the module proxy has."""
 
+import logging
 import re
 import shutil
 import subprocess
@@ -13,7 +14,10 @@ from sandbox.recipes import machine
 from sandbox.recipes.declared import text_of
 from sandbox.recipes.layers import Layer, nothing, reported, script
 from sandbox.recipes.steps import HERE, Steps
+from sandbox.recipes.telling import without_places
 from sandbox.settings import fetch_environment
+
+logger = logging.getLogger(__name__)
 
 VERSION = "1"  # raise it when what goes into an image changes
 STEP = "modules"
@@ -156,6 +160,8 @@ def download(wanted: Sequence[str], sums: str, place: Path) -> None:
             raise ImageBuildError(STEP, reason) from error
     if done.returncode:
         shutil.rmtree(place, ignore_errors=True)
-        last = (done.stderr.strip().splitlines() or ["go said nothing"])[-1][:200]
+        logger.info("go: %s", done.stderr.strip()[-500:])
+        public = without_places(done.stderr)
+        last = (public.strip().splitlines() or ["go said nothing"])[-1][:200]
         advice = "vendor them ('go mod vendor') or set GOPROXY to one that answers"
-        raise ImageBuildError(STEP, f"{last}; {advice}", done.stderr[-TAIL:])
+        raise ImageBuildError(STEP, f"{last}; {advice}", public[-TAIL:])

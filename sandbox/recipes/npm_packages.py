@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.errors import ImageBuildError
+from sandbox.recipes.telling import without_places
 from sandbox.settings import fetch_environment
 from sandbox.toolchain import which
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 STEP = "packages"
 DOWNLOAD_S = 300.0
 TRIES = 6
+TAIL = 4000
 ANY = "*"
 MOST_BYTES = 1536 * 1024**2
 MOST_FILES = 150_000
@@ -60,7 +62,8 @@ def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ..
             break
         missing = {name for name in MISSING.findall(said) if name in asked}
         if not missing:
-            raise ImageBuildError(STEP, _reason(said), said[-4000:])
+            public = without_places(said)
+            raise ImageBuildError(STEP, _reason(public), public[-TAIL:])
         gone = {name for name in missing if asked[name] == ANY}
         dropped += [f"{name} {asked[name]}" for name in sorted(missing - gone)]
         # A registry that lags behind has an older one, which is more use than none.

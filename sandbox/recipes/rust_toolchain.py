@@ -7,6 +7,7 @@ from pathlib import Path
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
 from sandbox.recipes.layers import Layer
+from sandbox.recipes.telling import without_places
 from sandbox.toolchain import which
 
 NEXTEST = "cargo-nextest"
@@ -86,7 +87,8 @@ def _said(argv: Sequence[str]) -> str:
             list(argv), capture_output=True, text=True, timeout=ASK_S, check=True, cwd="/"
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ImageBuildError(machine.STEP, f"{argv[0]} does not answer: {error}") from error
+        reason = without_places(f"{argv[0]} does not answer: {error}")
+        raise ImageBuildError(machine.STEP, reason) from error
     return done.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""The lines of a build's log that tell why it failed; pure, and bounded whatever the log is."""
+"""What of a build's log tells why it failed and may be told; pure, bounded whatever the log is."""
 
 import re
 
@@ -12,6 +12,26 @@ TELLING = re.compile(
 NOISE = re.compile(r"^\s*(?:at\s|warning|\[warn|npm warn|deprecat)", re.IGNORECASE)
 LAST = 3
 """The end is always kept: many programs say there what it came to."""
+
+ADDRESS = re.compile(
+    r"\b[a-z][\w+.-]{0,20}://(?:[^\s/@\"']*@)?([^\s/:\"'<>)\]]+)[^\s\"'<>)\]]*", re.I
+)
+MACHINE = re.compile(
+    r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])(?::\d+)?|\[[0-9a-f]*:[0-9a-f:]*\]:\d+"
+)
+PATH = re.compile(r"(?<![^\s\"'=(\[:])/(?:[^\s/\"':]+/)+[^\s\"':,)]*")
+
+
+def without_places(said: str) -> str:
+    """What a program of this machine said, as anybody may read it: no paths, hosts or addresses.
+
+    It names the operator's mirror of a registry and the home of the user that it runs as.
+    """
+    hosts = sorted(set(ADDRESS.findall(said)), key=len, reverse=True)
+    said = ADDRESS.sub("(an address)", said)
+    for host in hosts:
+        said = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w|/)(?::\d+)?", "(a host)", said)
+    return PATH.sub("(a path)", MACHINE.sub("(a host)", said))
 
 
 def telling(log: str) -> str:

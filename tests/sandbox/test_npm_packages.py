@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import go, npm_packages, wheels
 from sandbox.recipes.npm_manifest import read_manifest
+from sandbox.recipes.telling import without_places
 from sandbox.toolchain import which
 from tests.sandbox.conftest import WriteRepository
 
@@ -93,3 +95,38 @@ def test_downloads_are_not_told_our_secrets(
         assert "HTTPS_PROXY=" in told
         assert "secret" not in told
     assert f"HOME={Path.home()}\n" not in (tmp_path / "npm.env").read_text()
+
+
+NPM_SAID = """npm error code E404
+npm error 404 Not Found - GET https://user:word@mirror.internal:4873/@a%2fb - Not found
+npm error request failed, reason: getaddrinfo mirror.internal mirror.internal:4873 10.1.2.3:4873
+npm error path {home}/.npm/_cacache
+npm error A complete log of this run can be found in: {home}/.npm/_logs/1.log"""
+GO_SAID = """go: example.org/x@v1.0.0: reading http://mirror.internal/example.org/x/@v/v1.0.0.mod: 404 Not Found
+go: /tmp/folder/go.mod:4: unknown
+go: Get "http://mirror.internal/x": dial tcp: lookup mirror.internal on 10.1.2.3:53: no such host"""
+
+
+@pytest.mark.parametrize("name", ["npm", "go"])
+def test_what_a_program_of_this_machine_says_is_told_without_its_paths_and_hosts(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    said = {"npm": NPM_SAID, "go": GO_SAID}[name].format(home="/srv/evoscale")
+    program(programs / name, f"cat >&2 <<'END'\n{said}\nEND\nexit 1")
+    monkeypatch.setattr(npm_packages, "which", lambda name: programs / name)
+    monkeypatch.setattr(go.machine, "which", lambda name: programs / name)
+    fetch: Callable[[Path], object] = {
+        "npm": lambda place: npm_packages.download({"a": "1"}, "", place),
+        "go": lambda place: go.download(("example.org/x v1.0.0",), "", place),
+    }[name]
+    with pytest.raises(ImageBuildError) as failed:
+        fetch(tmp_path / "place")
+    told = f"{failed.value}\n{failed.value.log_tail}"
+    for hidden in ("mirror", "internal", "word", "10.1.2.3", "/srv", "/tmp", "_logs"):
+        assert hidden not in told
+    assert {"npm": "404 Not Found", "go": "example.org/x@v1.0.0: reading"}[name] in told
+
+
+@pytest.mark.parametrize("line", ["a/b/c is wrong", "1.2.3", "and/or: x", "v1.2.3 +incompatible"])
+def test_words_with_slashes_and_versions_are_told_as_they_are(line: str) -> None:
+    assert without_places(line) == line
