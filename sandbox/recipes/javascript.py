@@ -11,7 +11,7 @@ from pathlib import Path
 from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine, npm_packages
-from sandbox.recipes.layers import Layer, place_in_repository, reported, script
+from sandbox.recipes.layers import Layer, leads_out, place_in_repository, reported, script
 from sandbox.recipes.npm_manifest import NAME, Manifest, allowed, json_of, read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
 from sandbox.recipes.place import PROJECT_NOTES, REPORT
@@ -86,6 +86,9 @@ class JavaScriptRecipe:
         def lay(target: Path) -> None:
             if not laid:
                 link = target / place_in_repository(path) / "node_modules"
+                if leads_out(link.parent, target):
+                    reason = f"{path!r} leads out of the repository; name the folder itself"
+                    raise ImageBuildError("copy", reason)
                 link.symlink_to("/opt/project/node_modules")
 
         return Layer(f"{VERSION}\n{laid}\n{path}", lay, script("build_repo.py"))

@@ -1,6 +1,7 @@
 """What a recipe gives to make an image: its content's name, files, and a finishing command."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,12 @@ def together(layers: Sequence[Layer]) -> Layer:
 def place_in_repository(path: str) -> str:
     """Where a project's folder lies below the root that images have the repository in."""
     return "opt/repo" if path == HERE else f"opt/repo/{path}"
+
+
+def leads_out(place: Path, target: Path) -> bool:
+    """Whether links lead a place out of the repository that was copied below `target`."""
+    root = os.path.realpath(target / place_in_repository(HERE))
+    return not Path(os.path.realpath(place)).is_relative_to(root)
 
 
 def nothing(target: Path) -> None:

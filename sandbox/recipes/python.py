@@ -1,7 +1,6 @@
 """Python repositories with pytest or unittest suites."""
 
 import logging
-import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import wheels
 from sandbox.recipes.declared import text_of
-from sandbox.recipes.layers import Layer, place_in_repository, program, script
+from sandbox.recipes.layers import Layer, leads_out, place_in_repository, program, script
 from sandbox.recipes.place import NOTES, REPORT
 from sandbox.recipes.python_locks import Pins
 from sandbox.recipes.python_metadata import write_metadata
@@ -96,7 +95,7 @@ class PythonRecipe:
 
         def lay(target: Path) -> None:
             for name, text in project.made_up_files.items():
-                _make_up(target / place_in_repository(path) / name, target / "opt/repo", text)
+                _make_up(target / place_in_repository(path) / name, target, text)
             write_metadata(project, target / "opt/project", path)
 
         return Layer(f"{VERSION}\n{path}\n{project!r}", lay, script("build_repo.py"))
@@ -132,11 +131,10 @@ class PythonRecipe:
         return Steps(packages=project.requirements, test_command=shlex.join(words))
 
 
-def _make_up(file: Path, repository: Path, text: str) -> None:
+def _make_up(file: Path, target: Path, text: str) -> None:
     """Write what a build would write, unless it is there or a link leads out of the repository."""
-    folder = Path(os.path.realpath(file.parent))
-    if folder.is_relative_to(os.path.realpath(repository)) and folder.is_dir():
-        with suppress(FileExistsError), (folder / file.name).open("x", encoding="utf-8") as made:
+    if not leads_out(file.parent, target) and file.parent.is_dir():
+        with suppress(FileExistsError), file.open("x", encoding="utf-8") as made:
             made.write(text)
 
 

@@ -160,3 +160,15 @@ def test_a_link_to_nothing_in_the_place_of_the_packages_stays(
     shutil.copytree(root, target / "opt/repo", symlinks=True)
     JavaScriptRecipe().source(root).lay(target)
     assert (target / "opt/repo/node_modules").readlink() == Path("nowhere")
+
+
+def test_no_link_to_packages_is_laid_out_of_the_repository(
+    write_repository: WriteRepository, tmp_path: Path
+) -> None:
+    root = write_repository({"real/package.json": "{}"})
+    (root / "web").symlink_to(root / "real")  # by its absolute path: a copy leads to the original
+    target = tmp_path / "target"
+    shutil.copytree(root, target / "opt/repo", symlinks=True)
+    with pytest.raises(ImageBuildError, match="'web' leads out"):
+        JavaScriptRecipe().source(root / "web", "web").lay(target)
+    assert not (root / "real/node_modules").is_symlink()
