@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.candidate import Candidate, Scored
 from engine.contract import Evidence, NoPatch, Patched, Tally, TestOutcome
-from engine.evaluate import Verdict, graded
+from engine.evaluate import UNTESTED, Verdict, graded
 from engine.selection import Choice
 from engine.store import StoredCandidate
 from engine.testspec import Baseline
@@ -77,6 +77,9 @@ def no_patch(found: Found, why: str, distrusted: str | None) -> NoPatch:
     )
     if distrusted is not None:
         tried += f" or could be believed ({distrusted})"
+    untested = sum(1 for row in found.rows if row.note == UNTESTED)
+    if untested:
+        tried += f"; {untested} could not be tested for an unexpected error, which the log has"
     goal = f"{len(found.baseline.fail_to_pass)} failing tests ({found.baseline.source})"
     return NoPatch(
         reason=f"{why}{tried}. The goal was: {goal}.",

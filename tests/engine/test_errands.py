@@ -97,6 +97,18 @@ def test_a_candidate_that_breaks_its_tester_is_left_aside_and_the_search_goes_on
     assert UNTESTED in {row.note for row in bench.store.candidates(bench.job.job_id)}
 
 
+def test_candidates_that_could_not_be_tested_are_not_counted_as_failures_alone(made: Made) -> None:
+    bench = made()
+
+    def broken(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        shop = workshop(bench, Broken(bench.sandbox) if errand is Errand.EVALUATE else None)
+        shop.do(errand, job_id, (iteration, sample))
+
+    outcome = repair(bench.request, bench.engine([[projects.FIX]], hand_out=broken))
+    assert isinstance(outcome, NoPatch)
+    assert "could not be tested for an unexpected error" in outcome.reason
+
+
 def test_a_lease_is_given_back_where_nothing_can_be_written_down(made: Made) -> None:
     bench = made()
     orders = Orders(bench.database)
