@@ -9,7 +9,7 @@ TELLING = re.compile(
     r"|unresolved|undefined|unknown|invalid|incompatible|conflict|refused|exception|fatal|panic",
     re.IGNORECASE,
 )
-NOISE = re.compile(r"^\s*(?:at\s|warning|\[warn|npm warn|deprecat)", re.IGNORECASE)
+NOISE = re.compile(r"^\s*(?:at\s|warning|\[warn|npm warn|deprecated|deprecation)", re.IGNORECASE)
 LAST = 3
 """The end is always kept: many programs say there what it came to."""
 
