@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/evoscale demo $(ARGS)
 
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(TEST_STAMP)
 	$(BIN)/ruff check .
