@@ -169,7 +169,7 @@ def reward(
 
 
 def open_boxes() -> "Boxes":
-    """Where samples run: whatever sandbox this machine has."""
+    """Where samples run: bubblewrap, whose boxes open fastest."""
     from engine.training.outcomes import Boxes
     from sandbox import images
     from sandbox.backends import open_sandbox

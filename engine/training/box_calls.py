@@ -52,7 +52,7 @@ def prepared(task: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Run]]:
         with contextlib.redirect_stdout(io.StringIO()):
             if task["module"]:
                 namespace = importlib.import_module(task["module"]).__dict__
-            exec(compile(task["setup"], "setup", "exec"), namespace)  # noqa: S102
+            exec(compile(task["setup"], "setup", "exec"), namespace)  # noqa: S102 - in a box
         of = prompted if task["prompted"] else called
         return namespace, [of(text) for text in task["examples"]]
     except BaseException:  # noqa: BLE001 - whatever a package does when it is imported
@@ -64,12 +64,12 @@ def called(text: str) -> Run:
     tree = ast.parse(text, mode="eval").body
     if not isinstance(tree, ast.Call) or tree.keywords or _starred(tree):
         whole = compile(text, "call", "eval")
-        return lambda namespace: outcome(lambda: shown(eval(whole, namespace)))  # noqa: S307
+        return lambda namespace: outcome(lambda: shown(eval(whole, namespace)))  # noqa: S307 - a box
     parts = [compile(ast.Expression(part), "call", "eval") for part in (tree.func, *tree.args)]
 
     def run(namespace: dict[str, Any]) -> str:
         def work() -> str:
-            function, *arguments = [eval(part, namespace) for part in parts]  # noqa: S307
+            function, *arguments = [eval(part, namespace) for part in parts]  # noqa: S307 - box
             before = [plain(value) for value in arguments]
             found = shown(function(*arguments))
             after = [plain(value) for value in arguments]
@@ -88,8 +88,8 @@ def prompted(text: str) -> Run:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             try:
-                exec(code, namespace)  # noqa: S102
-            except BaseException as error:  # noqa: BLE001
+                exec(code, namespace)  # noqa: S102 - in a box
+            except BaseException as error:  # noqa: BLE001 - what it raises is the outcome
                 return "raised " + "".join(traceback.format_exception_only(error))
         return "printed " + printed.getvalue()
 
@@ -106,7 +106,7 @@ def outcome(work: Callable[[], str]) -> str:
     with contextlib.redirect_stdout(printed):
         try:
             found = work()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - what it raises is the outcome
             return f"raises {type(error).__name__}"
     said = printed.getvalue()
     return f"{found}; prints {said!r}" if said else found
@@ -183,8 +183,8 @@ def outcomes(
     before = namespace.get(task["name"])
     try:
         code = compile(source, "candidate", "exec", flags=__future__.annotations.compiler_flag)
-        exec(code, namespace)  # noqa: S102
-    except BaseException:  # noqa: BLE001
+        exec(code, namespace)  # noqa: S102 - in a box
+    except BaseException:  # noqa: BLE001 - a candidate that cannot be defined has no outcomes
         return
     if task["module"]:
         replaced(task["module"].split(".")[0], task["name"], before, namespace[task["name"]])

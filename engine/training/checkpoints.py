@@ -67,7 +67,7 @@ def check_origin(saved: object, wanted: Mapping[str, str], path: Path) -> None:
     differing = [name for name, value in wanted.items() if told.get(name) != value]
     if differing:
         msg = (
-            f"{path} is the checkpoint of another run: its {' and '.join(differing)} differ; "
+            f"{path} is of another run: its {' and '.join(differing)} differ; "
             "train into another folder, or delete it"
         )
         raise BadInputError(msg)

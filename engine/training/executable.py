@@ -148,7 +148,7 @@ def read_tasks(path: Path) -> list[ExecutableTask]:
 def _task(row: dict[str, object]) -> ExecutableTask:
     """One line as a task."""
     examples = {
-        key: tuple(Example(**example) for example in list(row[key]))  # type: ignore[call-overload]
+        key: tuple(Example(**example) for example in list(row[key]))  # type: ignore[call-overload]  # read from JSON
         for key in ("visible", "hidden")
     }
-    return ExecutableTask(**{**row, **examples})  # type: ignore[arg-type]
+    return ExecutableTask(**{**row, **examples})  # type: ignore[arg-type]  # TypeError is caught

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine.errors import BadInputError
 from engine.line_format import LINE_TOKENS, MARKER_TOKENS, PAD_TOKEN
 from engine.training.network import mixed_precision
@@ -250,8 +248,3 @@ def seeded(seed: int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(seed)
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean, 0 of nothing."""
-    return float(np.mean(values)) if values else 0.0

@@ -19,6 +19,7 @@ from engine.line_format import render_edit, render_prompt
 from engine.models.rewrites.kinds import edit_between
 from engine.training.checkpoints import Checkpoint, write_config
 from engine.training.executable import ExecutableTask, read_tasks
+from engine.training.issues import title_of
 from engine.training.judging import Judge
 from engine.training.network import mixed_precision
 from engine.training.outcomes import Boxes
@@ -79,7 +80,7 @@ class RewardProgress:
 
 def prompt_of(task: ExecutableTask, previous: Sequence[str] = ()) -> str:
     """What a line model is shown of a task: the issue's title, the function, earlier edits."""
-    title = task.problem_statement.split("\n", 1)[0]
+    title = title_of(task.problem_statement)
     return render_prompt(task.source, issue=title, previous=previous)
 
 
@@ -279,7 +280,7 @@ def _step(
         with mixed_precision():
             logits = reward.logits([packs[k] for k in group])
         loss = cross_entropy(logits, wanted, reduction="sum") / count
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
         total += float(loss.detach())
     if not math.isfinite(total):
         msg = "the reward model's loss is no number any more; start again with a lower rate"

@@ -36,7 +36,7 @@ from engine.training.names import Baseline, Objective
 from engine.training.network import export, mixed_precision
 from engine.training.outcomes import Boxes
 from engine.training.packed import Pack, grouped
-from engine.training.policy import Policy, Sampled, load_policy, mean, seeded
+from engine.training.policy import Policy, Sampled, load_policy, seeded
 from engine.training.reward_model import RewardModel, load_reward_model
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def update(
         weight = torch.from_numpy(np.concatenate([weights[k] for k in group])).float()
         with mixed_precision():
             told = policy.log_likelihoods([packs[k] for k in group], config.temperature)
-        (-(weight * told).sum() / count).backward()  # type: ignore[no-untyped-call]
+        (-(weight * told).sum() / count).backward()  # type: ignore[no-untyped-call]  # torch
     norm = float(torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0))
     if not np.isfinite(norm):
         msg = "the gradient is no number; the last checkpoint is unharmed: lower the learning rate"
@@ -290,15 +290,15 @@ def progress_of(step: int, visits: Sequence[Visit], dropped: int, gradient: floa
     later = [one.solved for each in conditioned for one in each.judged]
     return RlProgress(
         step=step,
-        reward=round(mean([one.reward for one in judged]), 4),
-        solved=round(mean([one.solved for one in judged]), 4),
-        unconditioned=round(mean(first), 4) if first else None,
-        evolved=round(mean(later), 4) if later else None,
-        unusable=round(mean([one.key is None for one in judged]), 4),
-        copied=round(mean([_is_copy(each, one) for each in conditioned for one in each.judged]), 4)
+        reward=round(_mean([one.reward for one in judged]), 4),
+        solved=round(_mean([one.solved for one in judged]), 4),
+        unconditioned=round(_mean(first), 4) if first else None,
+        evolved=round(_mean(later), 4) if later else None,
+        unusable=round(_mean([one.key is None for one in judged]), 4),
+        copied=round(_mean([_is_copy(each, one) for each in conditioned for one in each.judged]), 4)
         if conditioned
         else None,
-        distinct=round(mean([len({o.key for o in each.judged if o.key}) for each in visits]), 2),
+        distinct=round(_mean([len({o.key for o in each.judged if o.key}) for each in visits]), 2),
         dropped=dropped,
         gradient=round(gradient, 4),
     )
@@ -307,3 +307,8 @@ def progress_of(step: int, visits: Sequence[Visit], dropped: int, gradient: floa
 def _is_copy(each: Visit, one: Judged) -> bool:
     """Whether a sample says what it was shown."""
     return one.key is not None and one.key in {example.key for example in each.chain.examples}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, 0 of nothing."""
+    return float(np.mean(values)) if values else 0.0

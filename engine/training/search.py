@@ -224,7 +224,7 @@ def _solve(
     return [_result(state, state.task.task_id in solved, seconds) for state in states]
 
 
-def _result(state: _State, solved: bool, seconds: float) -> TaskResult:  # noqa: FBT001
+def _result(state: _State, solved: bool, seconds: float) -> TaskResult:  # noqa: FBT001  # a field of the result
     task = state.task
     return TaskResult(
         task_id=task.task_id,

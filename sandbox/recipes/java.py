@@ -22,7 +22,7 @@ JDK = "install a JDK (Debian: 'default-jdk-headless')"
 GRADLE_FILES = ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")
 SETTINGS = {
     "JAVA_HOME": "/opt/env/jdk", "MAVEN_OPTS": "-Xmx512m -XX:TieredStopAtLevel=1",
-    "GRADLE_OPTS": "-Xmx512m", "GRADLE_USER_HOME": "/tmp/gradle", "MAVEN_SKIP_RC": "1",  # noqa: S108
+    "GRADLE_OPTS": "-Xmx512m", "GRADLE_USER_HOME": "/tmp/gradle", "MAVEN_SKIP_RC": "1",  # noqa: S108  # in the box
 }  # fmt: skip
 MAVEN = (
     "mvn", "-o", "-B", "-fae", "-Dstyle.color=never", "-Dmaven.repo.local=/opt/env/maven-repo",

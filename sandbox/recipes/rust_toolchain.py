@@ -23,7 +23,7 @@ LIBC_FILES = (
 )  # fmt: skip
 COMPILER = "cc/usr/bin/gcc --sysroot=/opt/env/cc -fno-use-linker-plugin"
 SETTINGS = {
-    "CARGO_NET_OFFLINE": "true", "CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target",  # noqa: S108
+    "CARGO_NET_OFFLINE": "true", "CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target",  # noqa: S108  # box
     "CARGO_INCREMENTAL": "0", "CARGO_PROFILE_TEST_DEBUG": "0", "CARGO_TERM_COLOR": "never",
     "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER": "/opt/env/bin/cc",
     "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER": "/opt/env/bin/cc",

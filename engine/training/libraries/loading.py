@@ -65,9 +65,9 @@ def require_libraries() -> None:
         BadInputError: they are; says how to install them.
     """
     try:
-        import datasets  # noqa: F401
-        import torch  # noqa: F401
-        import trl  # noqa: F401
+        import datasets  # noqa: F401 - is it there?
+        import torch  # noqa: F401 - likewise
+        import trl  # noqa: F401 - likewise
     except ImportError as error:
         raise BadInputError(
             f"training a large model needs {error.name}; pip install 'evoscale[train]'"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,9 @@ def test_arms_walk_and_go_on_and_the_page_shows_what_they_found(
     again: list[str] = []
     assert run_experiment(config, boxes, again.append) == found
     assert again == [], "what is on disk is not done again"
+
+    with pytest.raises(BadInputError, match="of another run: its limit and rl_steps differ"):
+        run_experiment(replace(config, limit=1, rl_steps=9), boxes, again.append)
 
     page = tmp_path / "evoscale.md"
     write_page(page, found, config)

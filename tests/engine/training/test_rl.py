@@ -151,7 +151,7 @@ def test_a_run_steps_goes_on_from_its_checkpoint_and_exports(
     assert len((tmp_path / "rl" / "metrics.jsonl").read_text().splitlines()) == 3
     assert json.loads((tmp_path / "rl" / "config.json").read_text())["objective"] == "difference"
     assert AutoModelForCausalLM.from_pretrained(folder).config.model_type == "qwen2"
-    with pytest.raises(BadInputError, match="checkpoint of another run: its objective differ"):
+    with pytest.raises(BadInputError, match="of another run: its objective differ"):
         train_rl(replace(config, objective=Objective.PLAIN), boxes, heard.append)
 
 
