@@ -74,6 +74,11 @@ class EngineSettings(BaseSettings):
         description="A released model's prompt, format, context and temperature, in the place of "
         "the three settings above.",
     )
+    proposer: Literal["mix", "rewrite", "write"] = Field(
+        default="mix",
+        description="What the embedded model proposes: single rewrites ranked by likelihood, free "
+        "writing, or the mix of them that solves most.",
+    )
     selection: Literal["unscored", "by_reward", "by_tests"] = Field(
         default="by_tests", description="How conditioning examples are chosen between iterations."
     )

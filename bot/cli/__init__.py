@@ -121,6 +121,10 @@ def solve(
     model: Annotated[
         str, typer.Option(help="`embedded`, a back end's name, or a JSON script of completions.")
     ] = "",
+    proposer: Annotated[
+        Literal["mix", "rewrite", "write"] | None,
+        typer.Option(help="The embedded model's ranked rewrites, free writing, or the best mix."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
     greedy: Annotated[
         bool, typer.Option("--greedy", help="First at temperature 0, as the paper's greedy mode.")
@@ -151,7 +155,8 @@ def solve(
 
     if out_file is not None:
         check_writable(out_file)
-    settings = EngineSettings().model_copy(update=_model_choice(model))
+    chosen = _model_choice(model) | ({"proposer": proposer} if proposer else {})
+    settings = EngineSettings().model_copy(update=chosen)
     budget = Budget(
         iterations=iterations,
         candidates_per_iteration=candidates,

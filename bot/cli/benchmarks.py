@@ -29,9 +29,10 @@ Sample = Annotated[int | None, typer.Option(min=1, help="Only so many, drawn by 
 Iterations = Annotated[int, typer.Option(min=1, max=32, help="T, the first included.")]
 Candidates = Annotated[int, typer.Option(min=1, max=64, help="M, per iteration.")]
 Proposer = Annotated[
-    Literal["evolve", "sample", "random"],
+    Literal["evolve", "sample", "rewrite", "write", "random"],
     typer.Option(
-        help="`sample` never shows earlier candidates, `evolve` does, `random` is the baseline."
+        help="`sample` never shows earlier candidates, `evolve` does; `rewrite` and `write` are "
+        "what is mixed in it, ranked rewrites and free writing; `random` is the baseline."
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")]
@@ -226,7 +227,9 @@ def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> "
     engine = open_sandbox(run.sandbox, SandboxSettings(kind=run.sandbox))
     bench = bench_of(numbered(given, run.sample, run.seed), engine)
     blind = run.proposer == "random"
-    with nullcontext() if blind else models.opened(EngineSettings()) as model:
+    only = run.proposer if run.proposer in models.WRITTEN else "mix"
+    settings = EngineSettings().model_copy(update={"proposer": only})
+    with nullcontext() if blind else models.opened(settings) as model:
         search = Search(
             name=run.proposer,
             proposer=proposer_of(run.proposer, model),

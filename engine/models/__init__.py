@@ -11,6 +11,9 @@ from engine.settings import EngineSettings
 EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED_PROFILE = Profile(EditFormat.LINE, evolves=False, context_tokens=2048)
 
+WRITTEN = {"mix": 0.0, "rewrite": 0.0, "write": 1.0}
+"""By proposer, the share of candidates that the embedded model writes freely."""
+
 SATORI_CONTEXT_TOKENS = 32_768
 SATORI_TEMPERATURE = 0.7
 RELEASED: Mapping[str, Profile] = {
@@ -64,7 +67,8 @@ def _embedded(settings: EngineSettings) -> Model:
     from engine.models.ranked import RankedRewrites
 
     folder = Path(settings.model_name) if settings.model_name else EMBEDDED
-    return RankedRewrites(OnnxLocal(folder, name="embedded", profile=EMBEDDED_PROFILE))
+    inner = OnnxLocal(folder, name="embedded", profile=EMBEDDED_PROFILE)
+    return RankedRewrites(inner, WRITTEN[settings.proposer])
 
 
 def _transformers_local(settings: EngineSettings) -> Model:

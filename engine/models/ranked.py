@@ -33,9 +33,10 @@ REMEMBERED_PROMPTS = 16
 class RankedRewrites:
     """A scoring line model whose samples are drawn from rewrites by likelihood."""
 
-    def __init__(self, inner: ScoringModel) -> None:
-        """Wrap a line model that can score completions."""
+    def __init__(self, inner: ScoringModel, written: float = 0.0) -> None:
+        """Wrap a line model that can score completions; it writes the share `written` freely."""
         self._inner = inner
+        self._written = written
         self._ranked = lru_cache(REMEMBERED_PROMPTS)(self._rank)
 
     @property
@@ -49,15 +50,16 @@ class RankedRewrites:
         return self._inner.profile
 
     def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
-        """Yield exactly `sampling.n` completions, all rewrites of the pool before any free ones.
+        """Yield exactly `sampling.n` completions, rewrites of the pool before free ones.
 
-        The same call gives the same texts.
+        Where the pool runs dry more are free. The same call gives the same texts.
 
         Raises:
             ModelUnavailableError: the inner model cannot be loaded.
             PromptTooLongError: the prompt leaves no room for a completion.
         """
-        drawn = self._drawn(prompt, sampling)
+        ranked = from_pool(sampling.n, self._written, sampling.seed)
+        drawn = self._drawn(prompt, replace(sampling, n=ranked)) if ranked else []
         yield from drawn
         if len(drawn) < sampling.n:
             rest = replace(sampling, n=sampling.n - len(drawn))
@@ -97,6 +99,12 @@ class RankedRewrites:
         scores = self._inner.score(prompt, list(by_line), closed=False)
         weights = [math.exp(SUSPICION * logp) for logp in scores.log_likelihoods]
         return shared_out(list(by_line.values()), weights, POOL_SIZE)
+
+
+def from_pool(n: int, written: float, seed: int) -> int:
+    """How many of `n` completions come from the pool; the seed rounds, so 1 has its share."""
+    exact = n * (1.0 - written)
+    return int(exact) + (Random(seed).random() < exact - int(exact))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from engine.training.proposers import (
     tree_of,
 )
 
-PROPOSERS = ("evolve", "sample", "random")
+PROPOSERS = ("evolve", "sample", "rewrite", "write", "random")
 CONDITIONING_EXAMPLES = 5
 PARALLEL_TASKS = 2
 
@@ -112,7 +112,9 @@ class Search:
 
 
 def proposer_of(name: str, model: Model | None, temperature: float = TEMPERATURE) -> Proposer:
-    """The proposer of a name: `evolve` is shown what failed, `sample` never, `random` is blind.
+    """The proposer of a name: `evolve` is shown what failed, `random` is blind, no other is shown.
+
+    What `rewrite` and `write` leave out of the mix is the model's own business.
 
     Raises:
         BadInputError: there is none of that name, or it needs a model.

@@ -4,7 +4,7 @@ import pytest
 
 from engine.line_format import apply, parse, read_prompt, render_prompt
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
-from engine.models.ranked import RankedRewrites, rewrites_of, shared_out
+from engine.models.ranked import RankedRewrites, from_pool, rewrites_of, shared_out
 from engine.models.scores import Scores
 from engine.models.transformers_local import TransformersLocal
 from tests.engine.models.tiny import make_tiny
@@ -78,6 +78,21 @@ def test_a_small_pool_is_filled_up_by_the_model(tiny):
     assert sorted(c.sample for c in completions) == list(range(300))
     assert RankedRewrites(tiny).name == "tiny"
     assert RankedRewrites(tiny).profile is LINE
+
+
+def test_a_share_can_be_written_freely(tiny):
+    shown = read_prompt(PROMPT.user)
+    assert shown is not None
+    pool = set(rewrites_of(shown))
+    for share, ranked in ((0.0, 8), (0.25, 6), (1.0, 0)):
+        texts = [c.text for c in RankedRewrites(tiny, share).sample(PROMPT, Sampling(8, 1.0, 8, 1))]
+        assert [text in pool for text in texts] == [True] * ranked + [False] * (8 - ranked)
+
+
+def test_a_share_holds_for_single_samples_too():
+    counts = [from_pool(1, 0.25, seed) for seed in range(400)]
+    assert set(counts) == {0, 1}
+    assert 260 < sum(counts) < 340
 
 
 def test_where_rewrites_are_too_many_the_suspected_lines_keep_most():
