@@ -133,12 +133,17 @@ SELECTORS: dict[str, Pick] = {
 
 def best_of(walks: Sequence[Walk], count: int, pick: Pick, seed: int = 0) -> Estimate:
     """Best-of-`count` of repeated sampling under a selector, averaged over random orders."""
+    return bootstrap(walks, best_shares(walks, count, pick, seed))
+
+
+def best_shares(walks: Sequence[Walk], count: int, pick: Pick, seed: int = 0) -> list[float]:
+    """For each walk the share of random orders whose first `count` samples give a right pick."""
     shares = []
     for walk in walks:
         rng = Random(f"{seed}/{walk.seed}/{walk.instance_id}")
         orders = [rng.sample(walk.samples, count) for _ in range(ORDERS)]
         shares.append(sum(pick(order) for order in orders) / len(orders))
-    return bootstrap(walks, shares)
+    return shares
 
 
 def samples_needed(curve: Sequence[tuple[int, float]], rate: float) -> int | None:

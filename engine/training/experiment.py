@@ -43,6 +43,7 @@ from engine.training.outcomes import Boxes
 from engine.training.policy import load_policy
 from engine.training.reward_model import load_reward_model
 from engine.training.rl import RlConfig, RlProgress, train_rl
+from engine.training.shapes import Goal, Shape, goals, shapes
 
 if TYPE_CHECKING:
     from engine.models.ranked import RankedRewrites
@@ -70,7 +71,7 @@ class ExperimentConfig:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All figures: by arm and iteration, best-of-N of repeated sampling by selector, contrasts."""
+    """All figures: by arm and iteration, by samples, contrasts, published shapes, the goal."""
 
     tasks: int
     functions: int
@@ -78,6 +79,8 @@ class Results:
     best_of: dict[str, list[tuple[int, Estimate]]]
     pooled: dict[str, list[tuple[int, Estimate]]]
     contrasts: list[Contrast] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
 
 
 RL_ARMS = {
@@ -208,6 +211,7 @@ def results(walks: dict[str, list[Walk]]) -> Results:
     """The figures of all arms that were walked."""
     some = next(iter(walks.values()), [])
     repeated = walks.get("B1", [])
+    pooled = {name: list(_pooled(each)) for name, each in walks.items()}
     return Results(
         tasks=len({one.instance_id for one in some}),
         functions=len({one.function for one in some}),
@@ -218,8 +222,10 @@ def results(walks: dict[str, list[Walk]]) -> Results:
         }
         if repeated
         else {},
-        pooled={name: list(_pooled(each)) for name, each in walks.items()},
+        pooled=pooled,
         contrasts=contrasts(list(_planned(walks))),
+        shapes=list(shapes(walks)),
+        goals=list(goals(pooled, walks)),
     )
 
 

@@ -10,6 +10,7 @@ from engine.errors import BadInputError
 from engine.training.analysis import Estimate, samples_needed
 from engine.training.arms import ARMS
 from engine.training.experiment import ExperimentConfig, Results
+from engine.training.shapes import EVOLVING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,6 +84,9 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
             for name, curve in found.pooled.items()
         ],
     )
+    yield from ("", "At equal CPU seconds of drawing:", "")
+    yield from ("", f"![Solved by CPU seconds]({beside}/seconds.png)", "")
+    yield from _goals(found)
     yield from ("", "## Contrasts named beforehand", "")
     yield from table(
         ["contrast", "difference", "p", "p after Holm"],
@@ -95,8 +99,34 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     yield from _published(found)
 
 
+def _goals(found: Results) -> Iterator[str]:
+    """Few evolving samples beside many repeated ones."""
+    if not found.goals:
+        return
+    most = found.goals[0].repeated_samples
+    yield from ("", f"## {EVOLVING} samples that evolve, {most} that do not", "")
+    yield (
+        f"Solved by any of {EVOLVING} samples of an arm, and how many samples of the classical "
+        f"model (B1) reach that rate; {most} of them solve {share(found.goals[0].repeated)}."
+    )
+    yield ""
+    yield from table(
+        ["arm", f"solved by {EVOLVING}", "B1 needs", "CPU s a task", f"CPU s of B1's {most}"],
+        [
+            [f"{each.arm}: {SAYS[each.arm]}", share(each.rate),
+             each.needed or f"more than {most}", f"{each.seconds[0]:.2f}", f"{each.seconds[1]:.2f}"]
+            for each in found.goals
+        ],
+    )  # fmt: skip
+
+
 def _published(found: Results) -> Iterator[str]:
-    """The mean reward scores of the 32B model beside ours."""
+    """Which published claims hold here, and the 32B model's mean reward scores beside ours."""
+    yield from table(
+        ["published claim", "their figures (32B)", "our difference (7M)", "here"],
+        [[s.claim, s.published, points(s.ours), s.finding.value] for s in found.shapes],
+    )
+    yield ""
     yield "Mean score of the reward model by iteration; theirs begins with a greedy sample."
     yield ""
     rows: list[list[object]] = [
@@ -138,7 +168,7 @@ def points(told: Estimate) -> str:
 
 
 def draw_plots(found: Results, folder: Path) -> None:
-    """`iterations.png` and `samples.png`.
+    """`iterations.png`, `samples.png` and `seconds.png`.
 
     Raises:
         BadInputError: matplotlib is not installed.
@@ -160,16 +190,19 @@ def draw_plots(found: Results, folder: Path) -> None:
     _finish(axes)
     figure.savefig(folder / "iterations.png", dpi=110)
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for name, curve in found.pooled.items():
-        _line(axes, f"{name}: {SAYS[name]}", curve)
-    axes.set(xlabel="samples", ylabel="tasks solved by any of them, %", xscale="log")
-    _finish(axes)
-    figure.savefig(folder / "samples.png", dpi=110)
+    for plot, spends in (("samples", "samples"), ("seconds", "CPU seconds a task")):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        for name, curve in found.pooled.items():
+            last = found.by_iteration[name][-1]
+            each = 1.0 if plot == "samples" else last.cpu_s / last.samples_spent
+            _line(axes, f"{name}: {SAYS[name]}", [(count * each, told) for count, told in curve])
+        axes.set(xlabel=spends, ylabel="tasks solved by any of them, %", xscale="log")
+        _finish(axes)
+        figure.savefig(folder / f"{plot}.png", dpi=110)
 
 
-def _line(axes: "Axes", label: str, told: Sequence[tuple[int, Estimate]]) -> None:
+def _line(axes: "Axes", label: str, told: Sequence[tuple[float, Estimate]]) -> None:
     """A curve with its interval."""
     at = [x for x, _ in told]
     (line,) = axes.plot(at, [100 * e.mean for _, e in told], marker="o", markersize=3, label=label)

@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import BadInputError
 from engine.training.analysis import (
+    Estimate,
     best_of,
     by_majority,
     by_reward_model,
@@ -26,6 +27,7 @@ from engine.training.names import ARM_NAMES
 from engine.training.outcomes import Boxes
 from engine.training.reward_model import export as export_reward
 from engine.training.reward_model import load_reward_model
+from engine.training.shapes import Finding, difference, goals, right_at, shapes
 from tests.engine.training.conftest import DOUBLED, NEXT
 
 
@@ -72,8 +74,9 @@ def test_arms_walk_and_go_on_and_the_page_shows_what_they_found(
     text = page.read_text()
     assert "M3: mutation SFT, oracle-selected E" in text
     assert "R3, last iteration against first" in text
+    assert "RL with E improves its own patches" in text
     assert json.loads((tmp_path / "evoscale" / "figures.json").read_text())["tasks"] == 2
-    for plot in ("iterations.png", "samples.png"):
+    for plot in ("iterations.png", "samples.png", "seconds.png"):
         assert (tmp_path / "evoscale" / plot).read_bytes().startswith(b"\x89PNG")
 
 
@@ -122,3 +125,43 @@ def test_a_contrast_of_equals_is_no_finding_and_a_clear_one_is():
     assert clear.difference.mean == 1.0
     assert clear.p_holm < 0.01
     assert clear.p_holm >= clear.p
+
+
+def test_a_claim_holds_where_the_interval_lies_above_zero():
+    better = [walk_of(k, [False, False, True, True]) for k in range(20)]
+    (shape,) = [
+        one
+        for one in shapes({"R3": better})
+        if one.claim.startswith("RL with E improves its own patches")
+    ]
+    assert (shape.ours.mean, shape.finding) == (1.0, Finding.HOLDS)
+    worse = [walk_of(k, [True, True, False, False]) for k in range(20)]
+    told = {one.claim[:12]: one.finding for one in shapes({"R3": worse, "B2": worse, "M1": worse})}
+    assert told["RL with E im"] is Finding.CONTRADICTED
+    assert told["classical SF"] is Finding.HOLDS
+    assert told["RL lifts the"] is Finding.UNCLEAR
+
+
+def test_an_arm_without_seeds_stands_beside_each_seed_of_another():
+    seeded = [walk_of(k, [True, True], seed) for k in range(4) for seed in (0, 1, 2)]
+    once = [walk_of(k, [False, True]) for k in range(4)]
+    assert difference(seeded, right_at(0), once, right_at(0)).mean == 0.5
+
+
+def test_the_flat_curve_of_a_reward_model_is_a_claim_about_many_samples():
+    def repeated(k: int) -> Walk:
+        samples = [sample(0, solved=n == k, key=str(n), score=float(n == 50)) for n in range(60)]
+        return Walk("B1", 0, f"t{k}", f"f{k}", "kind", 6.0, tuple(samples))
+
+    walks = [repeated(k) for k in range(12)]
+    (flat,) = shapes({"B1": walks})
+    assert flat.finding is Finding.HOLDS
+    pooled = {
+        "B1": [(20, Estimate(0.2, 0.1, 0.3)), (60, Estimate(0.5, 0.4, 0.6))],
+        "R3": [(20, Estimate(0.4, 0.3, 0.5))],
+        "M1": [(20, Estimate(0.6, 0.5, 0.7))],
+    }
+    evolving = [replace(walk, samples=walk.samples[:20], cpu_s=1.0) for walk in walks]
+    r3, m1 = goals(pooled, {"B1": walks, "R3": evolving, "M1": evolving})
+    assert (r3.needed, m1.needed) == (60, None)
+    assert r3.seconds == (1.0, 6.0)
