@@ -1,9 +1,10 @@
 """The machine's Python toolchain as a root file system: what images start from without a registry.
 
 It holds the interpreter that runs this program, its standard library, the shared libraries both
-need and those that manylinux wheels may expect, a shell, the everyday programs and git. Nothing
-else of the machine is in it: no site-packages, no /etc, no home. The interpreter may live anywhere
-(Debian's, pyenv's, uv's, conda's); one outside /usr is laid at /opt/python.
+need and those that manylinux wheels may expect, a shell, the everyday programs, git, and a locale
+where this machine can make it (`sandbox.locales`). Nothing else of the machine is in it: no
+site-packages, no /etc, no home. The interpreter may live anywhere (Debian's, pyenv's, uv's,
+conda's); one outside /usr is laid at /opt/python.
 """
 
 import hashlib
@@ -17,17 +18,22 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sandbox.errors import SandboxUnavailableError
+from sandbox.locales import SOURCE, compiled
 
-VERSION = "1"  # raise it when what goes in changes
+VERSION = "2"  # raise it when what goes in changes
 LDD_S = 60.0
 PREFIX = "opt/python"
 PROGRAMS = """
     sh bash cat cp ls mkdir mv rm rmdir ln chmod env echo true false sleep head tail sort tr
     wc cut dirname basename pwd uname date touch test expr id mktemp readlink realpath seq tee
     stat timeout kill nproc uniq printf sha256sum md5sum du df which whoami hostname tty grep
-    sed find xargs awk mawk gawk tar gzip diff cmp patch git ps file less more
+    sed find xargs awk mawk gawk tar gzip diff cmp patch git ps file less more printenv paste join
+    split fold nl od tac comm shuf expand unexpand truncate mkfifo unlink link install factor
+    base64 base32 cksum sha1sum sha512sum b2sum sum dd sync groups logname nohup nice tsort stty
+    yes arch
 """
 LIBRARIES = (
     "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "libexpat.so.1", "libnsl.so.1", "libutil.so.1",
@@ -77,8 +83,9 @@ def fingerprint() -> str:
     """A short name for this machine's toolchain: changes when Python, libc, the shell or git do."""
     python = interpreter()
     parts = [VERSION, sys.version, str(python.executable)]
-    for path in (python.executable, *(which(name) for name in ("sh", "git", "cp", "ldd"))):
-        if path is not None:
+    programs = (which(name) for name in ("sh", "git", "cp", "ldd", "localedef"))
+    for path in (python.executable, *programs, SOURCE):
+        if path is not None and path.exists():
             status = path.stat()
             parts.append(f"{path} {status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -90,8 +97,8 @@ def write_tar(target: io.BufferedIOBase) -> None:
     Raises:
         SandboxUnavailableError: the machine lacks what a toolchain needs (ldd, a shell, cp).
     """
-    files = collect()
-    with tarfile.open(fileobj=target, mode="w") as archive:
+    with TemporaryDirectory() as scratch, tarfile.open(fileobj=target, mode="w") as archive:
+        files = {**collect(), **compiled(Path(scratch))}
         for name in sorted({*MOUNT_POINTS, *_parents(files), *_parents(ETC)}):
             _add_directory(archive, name)
         for top in ("bin", "sbin", "lib", "lib64", "lib32"):

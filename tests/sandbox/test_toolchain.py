@@ -1,10 +1,13 @@
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 
-from sandbox import toolchain
+from sandbox import locales, toolchain
+from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
+from tests.sandbox.conftest import LIMITS
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,28 @@ def test_without_ldd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(toolchain, "which", lambda name: None if name == "ldd" else found(name))
     with pytest.raises(SandboxUnavailableError, match="libc-bin"):
         toolchain.collect()
+
+
+needs_definitions = pytest.mark.skipif(
+    toolchain.which("localedef") is None or not locales.SOURCE.is_file(),
+    reason="needs localedef and the definitions of locales (Debian: 'locales')",
+)
+
+
+@needs_definitions
+def test_a_box_has_the_locale_that_suites_expect_and_prints_its_environment(
+    sandbox: Sandbox, bare: str
+) -> None:
+    asks = "import locale; print(locale.setlocale(locale.LC_ALL, 'en_US.UTF-8'))"
+    with sandbox.open(bare, LIMITS) as box:
+        asked = box.exec(["python3", "-c", asks])
+        printed = box.exec(["env", "LANG=en_US.UTF-8", "printenv", "LANG"])
+    assert (asked.exit_code, asked.output) == (0, b"en_US.UTF-8\n")
+    assert (printed.exit_code, printed.output) == (0, b"en_US.UTF-8\n")
+
+
+def test_without_definitions_there_is_no_locale_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locales, "SOURCE", tmp_path / "none")
+    assert locales.compiled(tmp_path) == {}
