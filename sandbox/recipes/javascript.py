@@ -26,7 +26,7 @@ BY_FILE: Mapping[str, tuple[str, ...]] = {
                "--minWorkers=1", "--coverage.enabled=false"),
     "jest": ("jest", "--ci", "-i", "--json", f"--outputFile={REPORT}", "--coverage=false",
              "--watchAll=false", "--cacheDirectory=/tmp/jest"),
-    "mocha": ("mocha", "--reporter", "json", "--reporter-option", f"output={REPORT}"),
+    "mocha": ("mocha", "--reporter", "json", "--reporter-options", f"output={REPORT}"),
 }  # fmt: skip
 """Runners whose reports name files, so that some tests can be run by theirs."""
 NODE = ("node", "--test", "--test-reporter=junit", f"--test-reporter-destination={REPORT}")

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from sandbox.recipes.npm_manifest import Manifest
@@ -45,38 +46,57 @@ class Script:
     builds: tuple[tuple[str, ...], ...] = ()
     reason: str = ""
 
+    @property
+    def is_program(self) -> bool:
+        """Whether it is a program of the repository's own, started by node."""
+        return self.program == "node" and self.runner != "node"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One command of a script; `before` says that it stands in a `pre` script."""
+
+    words: list[str]
+    before: bool
+
 
 def choose_script(manifest: Manifest, checkout: Path) -> Script | None:
     """What the `test` script comes down to, else the runner that is among the dependencies."""
-    steps = _steps(manifest.scripts, "pretest", 0) + _steps(manifest.scripts, "test", 0)
+    scripts = manifest.scripts
+    steps = _steps(scripts, "pretest", 0, before=True) + _steps(scripts, "test", 0)
     builds: list[tuple[str, ...]] = []
-    for words in steps:
-        script = _script(words, manifest)
-        if script is not None:
+    for step in steps:
+        script = _script(step.words, manifest)
+        # A program that runs before the tests prepares them; it is not the tests.
+        prepares = step.before and script is not None and script.is_program
+        if script is not None and not prepares:
             built = (*_missing_build(manifest, checkout), *builds)
-            return Script(
-                script.runner, script.program, script.arguments, script.environment, built,
-                script.reason,
-            )  # fmt: skip
-        if words[0] in BUILDERS and "--noEmit" not in words:
-            builds.append(tuple(words))
+            return replace(script, builds=built)
+        if prepares or (step.words[0] in BUILDERS and "--noEmit" not in step.words):
+            builds.append(tuple(step.words))
     return _by_dependency(manifest, checkout)
 
 
-def _steps(scripts: Mapping[str, str], name: str, depth: int) -> list[list[str]]:
-    """A script's commands, with the scripts that it calls in their places."""
+def _steps(
+    scripts: Mapping[str, str], name: str, depth: int, *, before: bool = False
+) -> list[_Step]:
+    """A script's commands, with the scripts that it calls in their places.
+
+    What follows a `cd` is left out: it belongs to another folder.
+    """
     if name not in scripts or depth > DEPTH:
         return []
-    found: list[list[str]] = []
-    for words in _commands(scripts[name]):
+    found: list[_Step] = []
+    for words in takewhile(lambda words: words[0] != "cd", _commands(scripts[name])):
         called = _called(words, scripts)
         if called is None:
-            found.append(words)
+            found.append(_Step(words, before))
         else:
             inner, more = called
-            steps = _steps(scripts, f"pre{inner}", depth + 1)
-            own = _steps(scripts, inner, depth + 1)
-            found += steps + own[:-1] + [[*last, *more] for last in own[-1:]]
+            steps = _steps(scripts, f"pre{inner}", depth + 1, before=True)
+            own = _steps(scripts, inner, depth + 1, before=before)
+            last = [_Step([*step.words, *more], step.before) for step in own[-1:]]
+            found += steps + own[:-1] + last
     return found
 
 
@@ -168,7 +188,8 @@ def _missing_build(manifest: Manifest, checkout: Path) -> tuple[tuple[str, ...],
     if any(place.exists() for place in places):
         return ()
     steps = _steps(manifest.scripts, "build", 0)
-    return tuple(tuple(words) for words in steps if words[0] in BUILDERS or words[0] == "node")
+    words = (step.words for step in steps)
+    return tuple(tuple(each) for each in words if each[0] in BUILDERS or each[0] == "node")
 
 
 def _by_dependency(manifest: Manifest, checkout: Path) -> Script | None:

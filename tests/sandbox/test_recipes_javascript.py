@@ -56,6 +56,24 @@ def test_a_build_that_the_tests_need_comes_first(write_repository: WriteReposito
     assert found.builds == (("rollup", "-c"), ("tsc", "-p", "."))
 
 
+def test_programs_that_run_before_the_tests_are_not_the_tests(
+    write_repository: WriteRepository,
+) -> None:
+    scripts = {"test": "npm run unit", "preunit": "node make.js", "unit": "tape test/*.js"}
+    found = chosen(write_repository, scripts)
+    assert found is not None
+    assert (found.program, found.builds) == ("tape", (("node", "make.js"),))
+
+
+def test_what_a_script_does_in_another_folder_is_left_out(
+    write_repository: WriteRepository,
+) -> None:
+    scripts = {"pretest": "cd test/links && node one && mocha", "test": "tape test/*.js"}
+    found = chosen(write_repository, scripts)
+    assert found is not None
+    assert (found.program, found.builds) == ("tape", ())
+
+
 def test_scripts_that_call_each_other_for_ever_lead_nowhere(
     write_repository: WriteRepository,
 ) -> None:
