@@ -9,12 +9,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.guarantees import program
+from sandbox.masking import is_masked, masked, shapes_to_mask
 from sandbox.runner import EVERYTHING, run_tests
 
 logger = logging.getLogger(__name__)
@@ -120,16 +122,37 @@ def _run_all(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> BaseRuns:
         return BaseRuns(suite, first, {}, (), notes)
     runs = [first, run_tests(sandbox, suite, None, limits)]
     backwards = run_tests(sandbox, replace(suite, backwards=True), None, limits)
-    good = {t for t, status in stable(runs).items() if status in GOOD}
-    kept = {t for t in good if backwards.statuses.get(t) in GOOD}
-    ordered = not backwards.ran or len(kept) < MUST_STAY * len(good)
+    shapes, seen = _known_by_shape([*runs, backwards])
+    ordered = _is_ordered(seen)
     if ordered:
         notes = (*notes, "its tests depend on their order")
-    else:
-        runs.append(backwards)
-    alike = stable(runs)
-    everything = {test for run in runs for test in run.statuses}
-    return BaseRuns(suite, first, alike, tuple(sorted(everything - set(alike))), notes, ordered)
+        shapes, seen = _known_by_shape(runs)
+    if shapes:
+        notes = (*notes, _masking_note(first, seen[0], shapes))
+    alike = stable(seen)
+    everything = {test for run in seen for test in run.statuses}
+    flaky = tuple(sorted(everything - set(alike)))
+    return BaseRuns(replace(suite, masked=shapes), seen[0], alike, flaky, notes, ordered)
+
+
+def _known_by_shape(runs: Sequence[TestReport]) -> tuple[tuple[str, ...], Sequence[TestReport]]:
+    """The shapes of the tests whose names differ from run to run, and the runs so told."""
+    shapes = shapes_to_mask([run for run in runs if run.ran], datetime.now(UTC).date())
+    return shapes, [masked(run, shapes) for run in runs]
+
+
+def _is_ordered(runs: Sequence[TestReport]) -> bool:
+    """Whether a suite lives off its order, by runs of which the last is backwards."""
+    *forwards, backwards = runs
+    good = {t for t, status in stable(forwards).items() if status in GOOD}
+    kept = {t for t in good if backwards.statuses.get(t) in GOOD}
+    return not backwards.ran or len(kept) < MUST_STAY * len(good)
+
+
+def _masking_note(first: TestReport, seen: TestReport, shapes: Sequence[str]) -> str:
+    groups = sum(is_masked(test, shapes) for test in seen.statuses)
+    tests = len(first.statuses) - len(seen.statuses) + groups
+    return f"the names of {tests} tests hold what differs each time; they count as {groups}"
 
 
 def _settled(

@@ -55,8 +55,9 @@ class Baseline(Document):
     `before` holds each test's status before the patch, `executed` the lines that the failing tests
     ran, per path, `failures` their messages. `quarantined` are the tests that count for nothing:
     the `flaky` ones, and those that were red without being the issue's subject. `churn`,
-    `canaries` and `named` are as in `sandbox.contract.TestSpec`; `notes` say what the suite did
-    not bear. `impact` is there for suites that are long enough to choose from, in any order.
+    `canaries`, `masked` and `named` are as in `sandbox.contract.TestSpec`; `notes` say what the
+    suite did not bear. `impact` is there for suites that are long enough to choose from, in any
+    order.
     """
 
     image: str
@@ -74,6 +75,7 @@ class Baseline(Document):
     flaky: tuple[str, ...] = ()
     churn: tuple[str, ...] = ()
     canaries: bool = True
+    masked: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     impact: Impact | None = None
@@ -139,6 +141,7 @@ def learn(
         flaky=runs.flaky,
         churn=runs.suite.churn,
         canaries=runs.suite.canaries,
+        masked=runs.suite.masked,
         named=tuple(sorted(words)),
         notes=runs.notes,
         impact=_impact(sandbox, runs, limits),

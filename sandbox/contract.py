@@ -86,6 +86,8 @@ class TestSpec:
     trusted files that the suite itself changes when it runs; `named` are the words by which the
     issue lifts a protection (`sandbox.policy.named_in`). `canaries` is false where the suite does
     not bear tests of ours; `backwards` asks for the opposite order, where the runner has one.
+    `masked` are the shapes by which tests are known whose names differ from run to run
+    (`sandbox.masking`).
     """
 
     __test__ = False
@@ -100,6 +102,7 @@ class TestSpec:
     named: frozenset[str] = frozenset()
     canaries: bool = True
     backwards: bool = False
+    masked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,14 @@ class Sandbox(Protocol):
     @property
     def engine(self) -> str:
         """Which engine makes the boxes, and with what; empty where this machine itself does."""
+        ...
+
+    @property
+    def watched(self) -> Mapping[str, str]:
+        """Promises that no kernel mechanism holds here, and why: somebody looks, and kills.
+
+        The words are those of `EVOSCALE_SANDBOX_REQUIRE`.
+        """
         ...
 
     def open(self, image: str, limits: Limits) -> AbstractContextManager[Box]:

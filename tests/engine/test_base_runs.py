@@ -7,8 +7,9 @@ import pytest
 
 from engine.base_runs import run_base
 from sandbox.backends import open_sandbox
-from sandbox.contract import Sandbox, TestSpec
+from sandbox.contract import Patch, Sandbox, TestSpec, TestStatus
 from sandbox.images import prepare
+from sandbox.runner import run_tests
 from sandbox.settings import SandboxSettings
 from tests.engine import projects
 
@@ -76,3 +77,47 @@ def test_a_suite_that_gave_nothing_is_not_kept(sandbox: Sandbox, tmp_path: Path)
     spec = suite(sandbox, tmp_path / "repo", "x = 1\n")
     assert not run_base(sandbox, spec, LIMITS, shelf).stable
     assert not shelf.exists()
+
+
+RANDOM_NAMES = (
+    projects.TESTS
+    + """
+
+import random
+
+import pytest
+
+
+@pytest.mark.parametrize("number", [random.randint(10**6, 10**9) for _ in range(5)])
+def test_any(number):
+    assert total([number]) == number
+"""
+)
+SWALLOWS = """\
+--- a/receipts.py
++++ b/receipts.py
+@@ -5,4 +5,4 @@
+     result = 0
+     for price in prices:
+-        result += price
++        result += min(price, 1000)
+     return result
+"""
+
+
+def test_tests_with_random_names_are_judged_as_one(sandbox: Sandbox, tmp_path: Path) -> None:
+    spec = suite(sandbox, tmp_path / "repo", RANDOM_NAMES)
+    runs = run_base(sandbox, spec, LIMITS, tmp_path / "shelf")
+    together = "test_receipts.py::test_any[#] (5 tests)"
+    assert set(runs.stable) == {
+        together,
+        "test_receipts.py::test_total",
+        "test_receipts.py::test_no_discount",
+    }
+    assert not runs.flaky
+    assert "the names of 5 tests hold what differs each time" in runs.notes[-1]
+    kept = run_base(sandbox, spec, LIMITS, tmp_path / "shelf").suite
+    assert kept.masked == ("test_receipts.py::test_any[#]",)
+    broken = run_tests(sandbox, kept, Patch(SWALLOWS), LIMITS, tests=(together,))
+    assert broken.statuses[together] is TestStatus.FAILED
+    assert broken.statuses["test_receipts.py::test_total"] is TestStatus.PASSED
