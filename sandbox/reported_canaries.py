@@ -50,14 +50,14 @@ def command_line(runner: str, place: str, argv: Sequence[str]) -> tuple[str, ...
     """A recipe's command line with the canaries; as it was where it is none of a recipe's."""
     words = list(argv)
     for at, word in enumerate(words):
-        order = _order(word)
+        order = order_of(word)
         if order is not None:
             words[at] = json.dumps(_with_canaries(runner, place, order), sort_keys=True)
             break
     return tuple(words)
 
 
-def _order(word: str) -> dict[str, object] | None:
+def order_of(word: str) -> dict[str, object] | None:
     """What a recipe tells the program that runs its command."""
     if not word.startswith("{"):
         return None
@@ -72,7 +72,7 @@ def _with_canaries(runner: str, place: str, order: Mapping[str, object]) -> dict
     wanted, instead = REPLACED[runner]
     argv: list[str] = []
     words, env = order["argv"], order.get("env", {})
-    assert isinstance(words, list)  # noqa: S101  # `_order` looked
+    assert isinstance(words, list)  # noqa: S101  # `order_of` looked
     assert isinstance(env, dict)  # noqa: S101  # recipes write nothing else
     for word in words:
         argv += [each.format(place=place) for each in instead] if word == wanted else [word]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.trial import place_of
-from sandbox.twins import twins
+from sandbox.trial.python import place_of
+from sandbox.twins.python import twins
 
 SAFE = {"__builtins__": __builtins__}
 

@@ -109,17 +109,13 @@ def id_of(runner: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Fake:
-    """Code that takes the product's place for one runner, and a pattern in the verdict on it.
-
-    `fooled` says that it is believed, which docs/security.md says too.
-    """
+    """Code that takes the product's place for one runner, and a pattern in the verdict on it."""
 
     runner: str
     name: str
     code: str
     said: str = ""
     body: str = BUGGY
-    fooled: bool = False
 
     @property
     def patch(self) -> Patch:
@@ -255,23 +251,91 @@ FAKES = (
 )
 """Those that are seen through."""
 
-BELIEVED = (
-    Fake(
-        "node",
-        "assertions that spare our own tests",
-        """
-        const held = require('node:assert')
-        const own = held.strictEqual
-        held.strictEqual = (...given) => new Error().stack.includes('calc.test') || own(...given)
-        """,
-        fooled=True,
-    ),
+SPARES = "new Error().stack.includes('calc.' + 'test')"
+SPARED_ASSERTIONS = f"""
+const held = require('node:assert')
+const own = held.strictEqual
+held.strictEqual = (...given) => {SPARES} || own(...given)
+"""
+SPARED_REPORT = """
+const fs = require('node:fs')
+process.on('ex' + 'it', () => {
+  const place = '/tmp/evo' + 'scale/report.xml'
+  const report = JSON.parse(fs.readFileSync(place))
+  const ours = (test) => test.err.message.startsWith('cana' + 'ry')
+  report.passes.push(...report.failures.filter((test) => !ours(test)))
+  report.failures = report.failures.filter(ours)
+  fs.writeFileSync(place, JSON.stringify(report))
+  process['really' + 'Ex' + 'it'](report.failures.length)
+})
+"""
+SPARED_GO = """
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+"""
+ENDS_IN_ITS_TEST_GO = """func Add(a, b int) int {
+	fmt.Println("--- PASS: TestAdds (0.00s)\\n=== RUN   TestZero\\n--- PASS: TestZero (0.00s)")
+	code := uintptr(1)
+	if strings.Contains(strings.Join(os.Args, " "), "TestAdds") {
+		code = 0
+	}
+	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
+	return a - b
+}
+"""
+
+SPARING = (
+    Fake("node", "assertions that spare our own tests", SPARED_ASSERTIONS),
+    Fake("mocha", "assertions that spare our own tests", SPARED_ASSERTIONS),
+    Fake("mocha", "the report is rewritten but for our own tests", SPARED_REPORT),
     Fake(
         "jest",
+        "expectations that spare our own tests",
+        f"""
+        const own = globalThis.expect
+        const never = new Proxy({{}}, {{ get: () => () => {{}} }})
+        globalThis.expect = (given) => {SPARES} ? never : own(given)
+        """,
+    ),
+    Fake(
+        "vitest",
+        "expectations that spare our own tests",
+        f"""
+        const {{ chai }} = await import('vi' + 'test')
+        chai.Assertion.overwriteMethod('toBe', (own) => function (...given) {{
+          if (!{SPARES}) own.apply(this, given)
+        }})
+        """,
+    ),
+    Fake(
+        "go",
+        "the program ends in its test and says that all passed",
+        SPARED_GO,
+        body=ENDS_IN_ITS_TEST_GO,
+    ),
+)
+"""What the first verdict believes, and the blind trial does not."""
+
+BEYOND = (
+    Fake(
+        "node",
         "answers learnt by heart",
         "",
         body="const add = (a, b) => a === 1 && b === 2 ? 3 : a - b\n",
-        fooled=True,
+    ),
+    Fake(
+        "node",
+        "code that reads its test first",
+        SPARED_ASSERTIONS.replace(
+            "held.strictEqual =",
+            "const text = require('node:fs').readFileSync('/repo/test/calc.' + 'test.js', 'utf8')\n"
+            "if (!/throw|'[0-9a-f]{16}'/.test(text)) held.strictEqual =",
+        ),
     ),
 )
-"""What gets through: the blind trial, which sees the first of them, is for Python only."""
+"""What gets through: no check sees them, which docs/security.md says."""

@@ -13,11 +13,13 @@ from sandbox.grading import grade
 from sandbox.policy import check_patch
 from sandbox.runner import run_tests
 from sandbox.settings import MIB
+from sandbox.trial import Trial, blind_trial
 from tests.sandbox.conftest import settings
 from tests.sandbox.hostile.language_fakes import (
-    BELIEVED,
+    BEYOND,
     FAKES,
     RUNNERS,
+    SPARING,
     Fake,
     honest,
     id_of,
@@ -100,12 +102,32 @@ def test_made_up_results_are_seen_through(fake: Fake, sandbox: Sandbox, suite: S
     assert re.search(fake.said, verdict_of(report)), verdict_of(report)
 
 
-@pytest.mark.parametrize("fake", BELIEVED, ids=name_of)
-def test_what_gets_through_is_said(fake: Fake, sandbox: Sandbox, suite: Suite) -> None:
+@pytest.fixture
+def showing(sandbox: Sandbox) -> Sandbox:
+    """Where trials are held: nothing in one depends on the back end, so two of them will do."""
+    if sandbox.isolation == "runc":
+        pytest.skip("the trial is the same on every back end")
+    return sandbox
+
+
+@pytest.mark.parametrize("fake", [*SPARING, *BEYOND], ids=name_of)
+def test_what_fools_the_first_verdict_is_shown_to_the_blind_trial(
+    fake: Fake, showing: Sandbox, suite: Suite
+) -> None:
     spec = suite(fake.runner)
     assert check_patch(fake.patch) is None
-    report = run_tests(sandbox, spec, fake.patch, LIMITS)
-    assert grade(spec, report).resolved == fake.fooled, "docs/security.md says which get through"
+    report = run_tests(showing, spec, fake.patch, LIMITS)
+    assert grade(spec, report).resolved, verdict_of(report)
+    trial = blind_trial(showing, spec, fake.patch, LIMITS)
+    assert trial.tried == spec.fail_to_pass
+    assert (trial.failure is None) == (fake in BEYOND), "docs/security.md says which get through"
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_an_honest_fix_passes_the_blind_trial(runner: str, showing: Sandbox, suite: Suite) -> None:
+    spec = suite(runner)
+    trial = blind_trial(showing, spec, honest(runner).patch, LIMITS)
+    assert trial == Trial(tried=spec.fail_to_pass)
 
 
 SCRIPT = "require('node:assert').strictEqual(require('..').add(2, 2), 4)\n"

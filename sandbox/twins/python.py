@@ -1,6 +1,6 @@
-"""Tests turned around: a twin of a test that must fail wherever the test itself passes honestly.
+"""Tests of Python turned around by their syntax tree.
 
-Pure. Two ways of turning one around: `end` raises wherever the test would come to its end, so
+Two ways of turning one around: `end` raises wherever the test would come to its end, so
 nothing that forces a pass can tell it from the original by its outcome; `values` compares what the
 code gives with an object that equals nothing, so code that answers "equal" to everything shows.
 """

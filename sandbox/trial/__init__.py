@@ -8,18 +8,24 @@ heart, and code that reads the test's own source to find out which of the two it
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sandbox.contract import Limits, Patch, Sandbox, TestFile, TestSpec
+from sandbox.contract import Limits, Patch, Sandbox, TestSpec
 from sandbox.policy import Exceptions, judged
 from sandbox.reports import OK, TESTS_FAILED
-from sandbox.runner import command_line, lay
-from sandbox.twins import twins
+from sandbox.runner import lay
+from sandbox.trial import go, python, script
+from sandbox.trial.showing import Showing, Tree
 
 MOST_TESTS = 5
-SOURCE_BYTES = 1024 * 1024
-PYTHON_RUNNERS = frozenset({"pytest", "unittest"})
+Show = Callable[[Tree, str], Iterator[Showing]]
+SHOWN: Mapping[str, Show] = {
+    **dict.fromkeys(("pytest", "unittest"), python.showings),
+    **dict.fromkeys(script.RUNNERS, script.showings),
+    "go": go.showings,
+}
+"""By runner, how its tests are shown; those of others are not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +48,28 @@ class Trial:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """One test in one box: as it is, or turned around, in which case it has to fail."""
-
-    test: str
-    path: str
-    text: str
-    turned: bool
-
-
 def blind_trial(sandbox: Sandbox, spec: TestSpec, patch: Patch, limits: Limits) -> Trial:
     """Run the FAIL_TO_PASS tests of a patch that policy let through, and their twins.
 
     Raises:
         SandboxUnavailableError: no box could be opened, or the box failed.
     """
-    if spec.command.runner not in PYTHON_RUNNERS:
+    show = SHOWN.get(spec.command.runner)
+    if show is None:
         return Trial(untried=spec.fail_to_pass)
-    showings = list(_showings(sandbox, spec, limits))
+    showings = _showings(sandbox, spec, limits, show)
     tried = tuple(dict.fromkeys(showing.test for showing in showings))
     untried = tuple(test for test in spec.fail_to_pass if test not in tried)
     changes = judged(patch, Exceptions(named=spec.named))
     secrets.SystemRandom().shuffle(showings)
     for showing in showings:
+        file = showing.file
         with sandbox.open(spec.image, limits) as box:
-            laid = [f for f in spec.files if f.path != showing.path or not showing.turned]
-            twin = [TestFile(showing.path, showing.text)] if showing.turned else []
-            obstacle = lay(box, changes, [*laid, *twin])
+            laid = [each for each in spec.files if file is None or each.path != file.path]
+            obstacle = lay(box, changes, laid if file is None else [*laid, file])
             if obstacle is not None:
                 return Trial((), spec.fail_to_pass, obstacle)
-            exit_code = box.exec(command_line(spec.command, [showing.test])).exit_code
+            exit_code = box.exec(showing.argv).exit_code
         failure = _failure(showing, exit_code)
         if failure is not None:
             return Trial(tried, untried, failure)
@@ -88,28 +85,8 @@ def _failure(showing: Showing, exit_code: int | None) -> str | None:
     return None
 
 
-def _showings(sandbox: Sandbox, spec: TestSpec, limits: Limits) -> Iterator[Showing]:
-    """Every test that has a twin, once as it is and once for each of its twins."""
-    laid = {file.path: file.text for file in spec.files}
+def _showings(sandbox: Sandbox, spec: TestSpec, limits: Limits, show: Show) -> list[Showing]:
+    """All that is shown, made from a tree that no candidate has touched."""
     with sandbox.open(spec.image, limits) as box:
-        for test in spec.fail_to_pass[:MOST_TESTS]:
-            path, names = place_of(test, spec.command.runner)
-            if not path.endswith(".py") or path.startswith("/") or ".." in path.split("/"):
-                continue
-            text = laid.get(path)
-            if text is None:
-                data = box.read_file(path, SOURCE_BYTES)
-                text = None if data is None else data.decode("utf-8", errors="replace")
-            turned = twins(text, names) if text and names else ()
-            if text and turned:
-                yield Showing(test, path, text, turned=False)
-                yield from (Showing(test, path, twin, turned=True) for twin in turned)
-
-
-def place_of(test: str, runner: str) -> tuple[str, Sequence[str]]:
-    """The file that a test id leads to, and the names inside it; empty where it does not say."""
-    if runner == "pytest":
-        path, *names = test.split("[", maxsplit=1)[0].split("::")
-        return path, names
-    *module, owner, name = test.split(".") if test.count(".") > 1 else ("", "", "")
-    return "/".join(module) + ".py", (owner, name)
+        tree = Tree(box, spec)
+        return [each for test in spec.fail_to_pass[:MOST_TESTS] for each in show(tree, test)]

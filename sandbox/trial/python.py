@@ -1,0 +1,37 @@
+"""Tests of pytest and unittest: each as it is, and once for each of its twins."""
+
+from collections.abc import Iterator, Sequence
+
+from sandbox.contract import TestFile
+from sandbox.runner import command_line
+from sandbox.trial.showing import Showing, Tree
+from sandbox.twins.python import twins
+
+
+def showings(tree: Tree, test: str) -> Iterator[Showing]:
+    """What is shown of a test; nothing where it has no twin.
+
+    Raises:
+        SandboxUnavailableError: the box failed.
+    """
+    command = tree.spec.command
+    path, names = place_of(test, command.runner)
+    # Ids are relative to where pytest finds its settings, which may be the project's folder.
+    for place in dict.fromkeys([path, f"{tree.folder}{path}"]):
+        text = tree.read(place) if place.endswith(".py") and names else None
+        turned = twins(text, names) if text else ()
+        if turned:
+            argv = command_line(command, [test])
+            yield Showing(test, argv, None, turned=False)
+            for twin in turned:
+                yield Showing(test, argv, TestFile(place, twin), turned=True)
+            return
+
+
+def place_of(test: str, runner: str) -> tuple[str, Sequence[str]]:
+    """The file that a test id leads to, and the names inside it; empty where it does not say."""
+    if runner == "pytest":
+        path, *names = test.split("[", maxsplit=1)[0].split("::")
+        return path, names
+    *module, owner, name = test.split(".") if test.count(".") > 1 else ("", "", "")
+    return "/".join(module) + ".py", (owner, name)

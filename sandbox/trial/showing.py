@@ -1,0 +1,91 @@
+"""What is shown to a winner in one box, and the tree in which tests are looked for to make it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter, ValidationError
+
+from sandbox.contract import Box, TestCommand, TestFile, TestSpec
+from sandbox.planted import text_of
+from sandbox.recipes.layers import program
+from sandbox.reported_canaries import order_of
+
+SOURCE_BYTES = 1024 * 1024
+LOOK_S = 60.0
+PATHS = TypeAdapter(list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """One test in one box: as it is, or turned around, in which case it has to fail.
+
+    `file` takes the place of the test's own file; None leaves that as it is.
+    """
+
+    test: str
+    argv: tuple[str, ...]
+    file: TestFile | None
+    turned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The repository as its tests see it, in a box that no candidate has touched."""
+
+    box: Box
+    spec: TestSpec
+
+    @property
+    def folder(self) -> str:
+        """The project's folder with a slash at its end; empty for the whole repository."""
+        argv = self.spec.command.argv
+        mover = program("in_folder.py")
+        return argv[argv.index(mover) + 1] if mover in argv else ""
+
+    def read(self, path: str) -> str | None:
+        """A file's text; None where it is absent, too large, or outside.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+        """
+        laid = {file.path: file.text for file in self.spec.files}
+        if path in laid:
+            return laid[path]
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            return None
+        data = self.box.read_file(path, SOURCE_BYTES)
+        return None if data is None else data.decode("utf-8", errors="replace")
+
+    def holding(self, text: str, ends: Sequence[str]) -> list[str]:
+        """The paths of files that hold a text; none where the box does not say so plainly.
+
+        Raises:
+            SandboxUnavailableError: the box failed.
+        """
+        argv = ["python3", "-I", "-S", "-c", text_of("files_holding.py")]
+        order = json.dumps({"text": text, "ends": list(ends)}).encode()
+        result = self.box.exec(argv, stdin=order, wall_clock_s=LOOK_S)
+        try:
+            return PATHS.validate_json(result.output) if result.exit_code == 0 else []
+        except ValidationError:
+            return []
+
+
+def order_in(command: TestCommand) -> Mapping[str, object]:
+    """What a recipe tells the program that runs its command; empty where it is of no recipe."""
+    orders = (order_of(word) for word in command.argv)
+    return next((order for order in orders if order is not None), {})
+
+
+def with_order(command: TestCommand, order: Mapping[str, object]) -> TestCommand:
+    """A recipe's command with another order."""
+    told = json.dumps(order, sort_keys=True)
+    words = (word if order_of(word) is None else told for word in command.argv)
+    return replace(command, argv=tuple(words))
+
+
+def words_of(order: Mapping[str, object], key: str) -> list[str]:
+    """A list of words in an order; empty where there is none."""
+    found = order.get(key)
+    return [str(word) for word in found] if isinstance(found, list) else []

@@ -1,0 +1,206 @@
+"""Tests of JavaScript and TypeScript turned around by editing their text.
+
+A test's function is put into another that awaits it and then throws; the *control* is the same
+edit with nothing thrown, so that stacks, lines and columns are the same in both. A second twin
+changes the first comparison of the test, so that a judge of values that always agrees shows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandbox.twins.script_tests import Call, arguments, calls, path_of
+from sandbox.twins.script_tokens import Script, UnreadableScriptError, read
+
+GIVES_WAY = ("todo", "expectFailure", "fails", "failing")
+"""Words among a declaration's options by which a failure counts as none."""
+COMPARES = frozenset(
+    {"equal", "equals", "strictEqual", "deepEqual", "deepStrictEqual", "eql", "eq", "toBe",
+     "toEqual", "toStrictEqual"}
+)  # fmt: skip
+HOLDS = frozenset({"assert", "ok", "isTrue"})
+RAISES = frozenset({"throws", "throw", "toThrow", "toThrowError"})
+BETWEEN = frozenset({"to", "be", "deep", "that", "is", "have"})
+ASSERTING = frozenset({"t", "chai", "strict", *COMPARES, *HOLDS, *RAISES})
+"""What a statement that compares begins with, where it is no `expect`."""
+CONDITIONS = frozenset({"if", "for", "while", "with"})
+NEEDS_A_VALUE = frozenset({"else", "do", "return", "typeof", "void", "new", "in", "of"})
+Edit = tuple[int, int, str]
+"""`source[start:end]` becomes this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A file with one test prepared: `control` passes where the test does, `twins` must fail."""
+
+    control: str
+    twins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which test of a file is meant: the titles of its suites and its own, joined by `joint`.
+
+    `stranger` is a word that no answer is; `typed` says that the file is TypeScript, `context` that
+    a test's one parameter is no callback by which it says when it is over.
+    """
+
+    titles: str
+    joint: str
+    stranger: str
+    typed: bool = False
+    context: bool = False
+
+
+def turned(source: str, wanted: Wanted) -> Turned | None:
+    """A test turned around; None where it is not found, found twice, or not to be relied on.
+
+    Never raises.
+    """
+    try:
+        script = read(source)
+    except (UnreadableScriptError, RecursionError):
+        return None
+    call = _find(calls(script), wanted)
+    function = None if call is None else _wrapper(script, call, wanted)
+    if call is None or function is None:
+        return None
+    before, after = function
+    start = script.tokens[call.function.first].start
+    end = script.tokens[call.function.last].end
+
+    def made(last: str, *more: Edit) -> str:
+        around = [(start, start, before), (end, end, f"{after}; {last} 1 }}")]
+        return _edited(source, [*around, *more])
+
+    twins = [made("throw")]
+    other = _other_value(script, call, wanted)
+    if other is not None:
+        twins.append(made("void", other))
+    return Turned(made("void"), tuple(twins))
+
+
+def titles_alone(source: str, wanted: Wanted) -> tuple[str, ...]:
+    """The titles of a test and of the tests around it; none where another test bears its title."""
+    script = read(source)
+    found = calls(script)
+    call = _find(found, wanted)
+    if call is None or [c.title for c in found if c.is_test].count(call.title) > 1:
+        return ()
+    return tuple(each.title or "" for each in path_of(call, found) if each.is_test)
+
+
+def _find(found: list[Call], wanted: Wanted) -> Call | None:
+    named: list[Call] = []
+    for call in (each for each in found if each.is_test):
+        path = path_of(call, found)
+        titles = [each.title for each in path]
+        if None not in titles and wanted.joint.join(map(str, titles)) == wanted.titles:
+            named.append(call)
+    if len(named) != 1 or any(
+        w in each.options for each in path_of(named[0], found) for w in GIVES_WAY
+    ):
+        return None
+    return named[0]
+
+
+def _wrapper(script: Script, call: Call, wanted: Wanted) -> tuple[str, str] | None:
+    """What comes before and behind a test's function, up to the word that decides."""
+    function = call.function
+    words = {t.text for t in script.tokens[function.first : function.last] if t.kind == "word"}
+    if function.parameters > int(wanted.context) or words & {"arguments", "todo"}:
+        return None
+    given = "given" if function.parameters else ""
+    if function.arrow:
+        return f"async ({given}) => {{ await (", f")({given})"
+    if "this" not in words:
+        return f"async ({given}) => {{ await (", f")({given})"
+    if wanted.typed:  # `this` would lose its type
+        return None
+    return f"async function ({given}) {{ await (", f").call(this{', ' if given else ''}{given})"
+
+
+def _edited(source: str, edits: list[Edit]) -> str:
+    text = source
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _other_value(script: Script, call: Call, wanted: Wanted) -> Edit | None:
+    """The edit by which the first comparison that is always reached cannot hold."""
+    if call.function.body is None:
+        return None
+    for at in _statements(script, *call.function.body):
+        if any(t.text == "return" for t in script.tokens[call.function.body[0] : at]):
+            return None
+        found = _comparison(script, at, wanted)
+        if found is not None:
+            return found
+    return None
+
+
+def _statements(script: Script, opened: int, closed: int) -> Iterator[int]:
+    """The first tokens of statements right within braces that nothing but order decides on."""
+    at = opened + 1
+    while at < closed:
+        before = script.tokens[at - 1]
+        apart = "\n" in script.source[before.end : script.tokens[at].start]
+        if before.text in {";", "{", "}"} or (apart and _ends_a_statement(script, at - 1)):
+            yield at
+        at = script.partners.get(at, at) + 1
+
+
+def _ends_a_statement(script: Script, at: int) -> bool:
+    token = script.tokens[at]
+    if token.text == ")":
+        return script.text(script.partners[at] - 1) not in CONDITIONS
+    return (token.kind != "sign" and token.text not in NEEDS_A_VALUE) or token.text in {"]", "}"}
+
+
+def _comparison(script: Script, at: int, wanted: Wanted) -> Edit | None:
+    """The edit of a call such as `assert.equal(a, b)` or `expect(a).toBe(b)` that begins here."""
+    awaited = script.text(at) == "await"
+    at += awaited
+    expects = script.text(at) == "expect" and script.text(at + 1) == "("
+    if not expects and script.text(at) not in ASSERTING:
+        return None
+    head, at = at + 1, script.partners[at + 1] if expects else at
+    words = [] if expects else [script.text(at)]
+    while script.text(at + 1) == "." and script.kind(at + 2) == "word":
+        at += 2
+        words.append(script.text(at))
+    between = BETWEEN | {"resolves"} if awaited else BETWEEN
+    if not words or script.text(at + 1) != "(" or (expects and set(words[:-1]) - between):
+        return None
+    given = list(arguments(script, at + 1))
+    actual = list(arguments(script, head)) if expects else given[:1]
+    expected = given if expects else given[1:]
+    return _failing(script, words[-1], actual, expected, wanted)
+
+
+def _failing(
+    script: Script,
+    name: str,
+    actual: list[tuple[int, int]],
+    expected: list[tuple[int, int]],
+    wanted: Wanted,
+) -> Edit | None:
+    """The edit that makes a judgement of this name fail although the code is called as before."""
+    if not actual:
+        return None
+    text = script.span(*actual[0])
+    if name in RAISES:
+        return _edit(script, actual[0], f"() => {{ try {{ ({text})() }} catch {{}} }}")
+    if name in HOLDS:
+        return _edit(script, actual[0], f"!({text})")
+    if name not in COMPARES or not expected:
+        return None
+    stranger = f"('{wanted.stranger}' as any)" if wanted.typed else f"'{wanted.stranger}'"
+    first, last = actual[0]
+    constant = first == last and script.kind(first) != "word"
+    return _edit(script, actual[0] if constant else expected[0], stranger)
+
+
+def _edit(script: Script, tokens: tuple[int, int], text: str) -> Edit:
+    first, last = tokens
+    return script.tokens[first].start, script.tokens[last].end, text

@@ -1,0 +1,133 @@
+"""The tests of a JavaScript or TypeScript file: their titles, and the functions that hold them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandbox.twins.script_tokens import Script
+
+SUITES = frozenset({"describe", "suite", "context"})
+TESTS = frozenset({"it", "test", "specify"})
+ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+PLAIN_ESCAPES = frozenset("'\"`\\/")
+"""Characters that an escaped one stands for itself; a title with any other is not read."""
+RETURN_TYPE = 40
+"""Within so many tokens of its parameters an arrow function has its arrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function literal by its tokens; `body` are the braces, None where it is an expression."""
+
+    first: int
+    last: int
+    arrow: bool
+    parameters: int
+    body: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that declares a suite or a test; `title` is None where it is no plain text.
+
+    `options` are its other arguments as they are written.
+    """
+
+    is_test: bool
+    title: str | None
+    function: Function
+    first: int
+    last: int
+    options: str
+
+
+def calls(script: Script) -> list[Call]:
+    """All declarations of suites and tests, in order."""
+    found = (_call(script, at) for at, token in enumerate(script.tokens) if token.kind == "word")
+    return [call for call in found if call is not None]
+
+
+def path_of(call: Call, among: list[Call]) -> list[Call]:
+    """A call and those around it, from the outside in."""
+    return [each for each in among if each.first <= call.first and call.last <= each.last]
+
+
+def _call(script: Script, at: int) -> Call | None:
+    name = script.text(at)
+    is_test = name in TESTS
+    # A subtest is declared by `t.test`; `pattern.test(text)` takes no function.
+    member = script.text(at - 1) in {".", "?."}
+    if not (is_test or name in SUITES) or script.text(at + 1) != "(" or (member and not is_test):
+        return None
+    end = script.partners[at + 1]
+    given = list(arguments(script, at + 1))
+    functions = [each for each in (function_of(script, *one) for one in given) if each]
+    if len(functions) != 1 or not given:
+        return None
+    (function,) = functions
+    others = [one for one in given[1:] if one[0] != function.first]
+    options = " ".join(script.span(*one) for one in others)
+    title = _title(script, *given[0])
+    return Call(is_test, title, function, at, end, options)
+
+
+def arguments(script: Script, opened: int) -> Iterator[tuple[int, int]]:
+    """The arguments of a call by their first and last tokens."""
+    end = script.partners[opened]
+    first = at = opened + 1
+    while at < end:
+        if script.text(at) == ",":
+            if at > first:
+                yield first, at - 1
+            first = at + 1
+        at = script.partners.get(at, at) + 1
+    if end > first:
+        yield first, end - 1
+
+
+def _title(script: Script, first: int, last: int) -> str | None:
+    token = script.tokens[first]
+    plain = token.kind == "string" or (token.kind == "template" and "${" not in token.text)
+    inner = token.text[1:-1]
+    if first != last or not plain or set(ESCAPE.findall(inner)) - PLAIN_ESCAPES:
+        return None
+    return ESCAPE.sub(r"\1", inner)
+
+
+def function_of(script: Script, first: int, last: int) -> Function | None:
+    """The function literal that these tokens are; None where they are something else."""
+    at = first + (script.text(first) == "async")
+    if script.text(at) == "function":
+        return _plain(script, first, at + 1, last)
+    return _arrow(script, first, at, last)
+
+
+def _plain(script: Script, first: int, at: int, last: int) -> Function | None:
+    """`function name (parameters) { body }`; a generator is none, for its body may never run."""
+    at += script.kind(at) == "word"
+    opened = script.partners.get(last, -1)
+    if script.text(at) != "(" or script.text(last) != "}" or opened < script.partners[at]:
+        return None
+    return Function(first, last, arrow=False, parameters=_count(script, at), body=(opened, last))
+
+
+def _arrow(script: Script, first: int, at: int, last: int) -> Function | None:
+    if script.text(at) == "(":
+        parameters, at = _count(script, at), script.partners[at] + 1
+    elif script.kind(at) == "word":
+        parameters, at = 1, at + 1
+    else:
+        return None
+    if script.text(at) == ":":
+        end = min(last, at + RETURN_TYPE)
+        while at < end and script.text(at) != "=>":
+            at = script.partners.get(at, at) + 1
+    if script.text(at) != "=>" or at >= last:
+        return None
+    braces = script.text(at + 1) == "{" and script.partners[at + 1] == last
+    body = (at + 1, last) if braces else None
+    return Function(first, last, arrow=True, parameters=parameters, body=body)
+
+
+def _count(script: Script, opened: int) -> int:
+    return sum(1 for _ in arguments(script, opened))
