@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+
+from engine.models.onnx_messages import Kind, Size, model, node, tensor, value
+from engine.models.onnx_messages import graph as encode_graph
 
 OPSET = 18
 IR_VERSION = 9
@@ -34,31 +35,28 @@ class _Graph:
     """Nodes and constants as they are added; every method gives the name of what it made."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
+        self.nodes: list[bytes] = []
+        self.constants: dict[str, bytes] = {}
         self._weights = weights
 
-    def add(self, kind: str, *inputs: str, name: str = "", **attributes: object) -> str:
+    def add(self, kind: str, *inputs: str, name: str = "", **attributes: int | list[int]) -> str:
         """One operation with one result."""
         result = name or f"{kind}_{len(self.nodes)}"
-        self.nodes.append(
-            helper.make_node(kind, list(inputs), [result], None, None, None, None, **attributes)
-        )
+        self.nodes.append(node(kind, inputs, [result], attributes))
         return result
 
     def constant(self, values: object, kind: type[np.generic] = np.int64) -> str:
         """A small constant."""
         array = np.asarray(values, kind)
         name = f"const_{array.dtype}_{array.shape}_{array.tolist()}"
-        self.constants.setdefault(name, numpy_helper.from_array(array, name))
+        self.constants.setdefault(name, tensor(name, array))
         return name
 
     def weight(self, name: str, *, turned: bool = False) -> str:
         """A weight of the folder; `turned` for matrices, which are stored (out, in)."""
         if name not in self.constants:
             array = self._weights[name]
-            stored = np.ascontiguousarray(array.T if turned else array)
-            self.constants[name] = numpy_helper.from_array(stored, name)
+            self.constants[name] = tensor(name, array.T if turned else array)
         return name
 
     def linear(self, x: str, name: str) -> str:
@@ -76,7 +74,7 @@ class _Graph:
     def split(self, x: str, parts: list[int]) -> list[str]:
         """Split over the last axis."""
         names = [f"part_{len(self.nodes)}_{k}" for k in range(len(parts))]
-        self.nodes.append(helper.make_node("Split", [x, self.constant(parts)], names, axis=-1))
+        self.nodes.append(node("Split", [x, self.constant(parts)], names, {"axis": -1}))
         return names
 
 
@@ -112,7 +110,7 @@ def qwen2_graph(shape: Shape, weights: Mapping[str, NDArray[np.float32]]) -> byt
 def _turns(graph: _Graph, shape: Shape) -> tuple[str, str]:
     """Cosines and sines of the rotary embedding, of shape (rows, 1, new, half a head)."""
     rates = shape.theta ** (-np.arange(0, shape.head, 2) / shape.head)
-    places = graph.add("Cast", "positions", to=TensorProto.FLOAT)
+    places = graph.add("Cast", "positions", to=int(Kind.FLOAT))
     angles = graph.add(
         "Mul",
         graph.add("Unsqueeze", places, graph.constant([1, 3])),
@@ -166,23 +164,18 @@ def _turned(graph: _Graph, shape: Shape, x: str, turns: tuple[str, str]) -> str:
 def _serialised(graph: _Graph, shape: Shape) -> bytes:
     """The graph with its inputs and outputs."""
     inputs = [
-        helper.make_tensor_value_info("ids", TensorProto.INT64, ["rows", "new"]),
-        helper.make_tensor_value_info("positions", TensorProto.INT64, ["rows", "new"]),
-        helper.make_tensor_value_info("mask", TensorProto.BOOL, ["rows", "new", "all"]),
-        helper.make_tensor_value_info("wanted", TensorProto.INT64, ["kept"]),
+        value("ids", Kind.INT64, ["rows", "new"]),
+        value("positions", Kind.INT64, ["rows", "new"]),
+        value("mask", Kind.BOOL, ["rows", "new", "all"]),
+        value("wanted", Kind.INT64, ["kept"]),
     ]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)]
+    outputs = [value("logits", Kind.FLOAT, ["rows", "kept", "vocabulary"])]
     for layer in range(shape.layers):
         for part in ("keys", "values"):
-            sizes: list[str | int | None] = ["rows", shape.kv_heads, "seen", shape.head]
-            name = f"{part}_{layer}"
-            inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
-            outputs.append(helper.make_tensor_value_info(f"all_{name}", TensorProto.FLOAT, None))
-    made = helper.make_graph(
-        graph.nodes, "qwen2", inputs, outputs, initializer=list(graph.constants.values())
-    )
-    model = helper.make_model(
-        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
-    text: bytes = model.SerializeToString()
-    return text
+            before: list[Size] = ["rows", shape.kv_heads, "seen", shape.head]
+            after: list[Size] = ["rows", shape.kv_heads, "all", shape.head]
+            inputs.append(value(f"{part}_{layer}", Kind.FLOAT, before))
+            outputs.append(value(f"all_{part}_{layer}", Kind.FLOAT, after))
+    constants = list(graph.constants.values())
+    told = encode_graph("qwen2", graph.nodes, constants, inputs, outputs)
+    return model(told, opset=OPSET, ir_version=IR_VERSION)

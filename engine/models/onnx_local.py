@@ -31,7 +31,7 @@ class OnnxLocal(LocalModel):
 
         from engine.models.onnx_graph import qwen2_graph
 
-        shape = _shape(self._folder)
+        shape = read_shape(self._folder)
         weights = self._folder.weights()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only: it warns of every constant that it folds
@@ -46,7 +46,7 @@ class OnnxLocal(LocalModel):
         return _OnnxNetwork(session, shape, len(weights["model.embed_tokens.weight"]))
 
 
-def _shape(folder: ModelFolder) -> "Shape":
+def read_shape(folder: ModelFolder) -> "Shape":
     """Read `config.json`.
 
     Raises:

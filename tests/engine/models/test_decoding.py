@@ -5,13 +5,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx as onnx_library
 import pytest
 
 from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.line_format import parse, render_prompt
 from engine.models import EMBEDDED, EMBEDDED_PROFILE
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
-from engine.models.onnx_local import OnnxLocal
+from engine.models.folder import ModelFolder
+from engine.models.onnx_graph import qwen2_graph
+from engine.models.onnx_local import OnnxLocal, read_shape
 from engine.models.transformers_local import TransformersLocal
 from tests.engine.models.tiny import make_tiny
 
@@ -142,3 +145,16 @@ def test_a_tokenizer_without_line_numbers_is_refused(folder, tmp_path: Path):
     path.write_text(path.read_text().replace("<eos>", "<end>"))
     with pytest.raises(ModelUnavailableError, match="it has no token <eos>"):
         texts(OnnxLocal(other, name="m", profile=LINE), Sampling(1, 1.0, 2, seed=0))
+
+
+def test_the_graph_is_what_onnx_itself_reads(folder):
+    weights = ModelFolder(folder, "tiny").weights()
+    text = qwen2_graph(read_shape(ModelFolder(folder, "tiny")), weights)
+    read = onnx_library.load_from_string(text)
+    onnx_library.checker.check_model(read, full_check=True)
+    assert (read.ir_version, read.opset_import[0].version) == (9, 18)
+    assert {tensor.name for tensor in read.graph.initializer} >= {"model.norm.weight"}
+    norm = next(t for t in read.graph.initializer if t.name == "model.norm.weight")
+    assert (onnx_library.numpy_helper.to_array(norm) == weights["model.norm.weight"]).all()
+    split = next(n for n in read.graph.node if n.op_type == "Split")
+    assert onnx_library.helper.get_node_attr_value(split, "axis") == -1
