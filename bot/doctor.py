@@ -127,7 +127,8 @@ def _sandbox() -> Check:
     held = ", ".join(sorted(required(settings)))
     if sandbox.isolation.startswith("bubblewrap"):
         advice = "enough to try; for strangers' repositories install Docker (docs/security.md)"
-        found = f"{sandbox.isolation}: {held} hold; files are only watched"
+        watched = "".join(f"; {word} are only watched: {w}" for word, w in sandbox.watched.items())
+        found = f"{sandbox.isolation}: {held} hold{watched}"
         return Check("sandbox", State.WARNING, found, advice)
     return Check("sandbox", State.GOOD, f"{sandbox.isolation}: {held} hold")
 

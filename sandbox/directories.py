@@ -185,6 +185,17 @@ class Store:
                     self._lay_toolchain()
         return self._toolchain
 
+    def scratch(self) -> Path:
+        """An empty directory for boxes to mount over, each in a namespace of its own.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        place = self._toolchain.with_name("scratch")
+        with self._writing():
+            _open_directory(place)
+        return place
+
     def reap(self) -> int:
         """Remove what processes left unfinished that are gone; says how many."""
         removed = 0

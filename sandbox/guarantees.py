@@ -37,11 +37,6 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
 }
 """The words of `EVOSCALE_SANDBOX_REQUIRE` and the checks that each stands for."""
 
-WATCHED: Mapping[str, frozenset[str]] = {
-    "bubblewrap": frozenset({"files"}),
-}
-"""What is looked at and stopped ten times a second, where the kernel has no limit for it."""
-
 REMEMBERED_S = 86_400.0
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 ADVICE = "run `evoscale sandbox check`; docs/security.md says what each back end can hold"
@@ -118,10 +113,10 @@ def open_checked(settings: SandboxSettings) -> Sandbox:
 
 
 def _must_be_of_the_kernel(sandbox: Sandbox, wanted: frozenset[str]) -> None:
-    watched = WATCHED.get(sandbox.isolation, frozenset()) & wanted
-    if watched:
-        reason = f"{min(watched)!r} is only watched here, not held by the kernel; {ADVICE}"
-        raise SandboxUnavailableError(sandbox.isolation, reason)
+    for word, why in sandbox.watched.items():
+        if word in wanted:
+            reason = f"{word!r} is only watched here, not held by the kernel ({why}); {ADVICE}"
+            raise SandboxUnavailableError(sandbox.isolation, reason)
 
 
 class Memory:

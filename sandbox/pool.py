@@ -10,7 +10,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,11 @@ class PooledSandbox:
     def engine(self) -> str:
         """The other's; see `Sandbox.engine`."""
         return self.inner.engine
+
+    @property
+    def watched(self) -> Mapping[str, str]:
+        """The other's; see `Sandbox.watched`."""
+        return self.inner.watched
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:

@@ -1,9 +1,10 @@
 """The same box from Linux namespaces, for machines on which no container engine runs.
 
 Walls as Docker's, as far as the kernel gives them to a plain user: docs/security.md says which
-limits hold and which are only watched.
+limits hold and which are only watched. Root mounts what a box writes before the box starts.
 """
 
+import logging
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +16,14 @@ from typing import IO, cast
 from sandbox.bubblewrap.programs import (
     find_programs,
     kernel_version,
+    mounting_problem,
     seccomp_file,
 )
 from sandbox.cgroups import ControlGroup, control_group
 from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
+from sandbox.overlay import SYSTEM_PATH, Mounts, Space
 from sandbox.pipes import Line, PipeWalls
 from sandbox.session import (
     BUILD_MEMORY_BYTES,
@@ -35,18 +38,23 @@ from sandbox.session import (
 )
 from sandbox.settings import MIB, SandboxSettings
 
+logger = logging.getLogger(__name__)
+
 ISOLATION = "bubblewrap"
 CLOSE_S = 10.0  # for a killed process to be gone
 INODES = 100_000
+REPO_TREE = "opt/repo"
 PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One box: what it shows where (bwrap's option and source for each tree), and its limits."""
+    """One box: what it shows where, its limits, what root mounts, and what a build may write."""
 
-    trees: Mapping[str, tuple[str, Path]]
+    trees: Mapping[str, Path]
     limits: Limits
+    mounts: Mounts | None
+    writable: frozenset[str] = frozenset()
     reserve_bytes: int = 0
 
 
@@ -88,6 +96,7 @@ class BubblewrapSandbox:
         if as_root:
             must_be_enterable(settings.cache_dir, ISOLATION)
         self._store = Store(settings.cache_dir, HOST_UID if as_root else None, ISOLATION)
+        self._unmounted = self._why_not_mounted() if as_root else "a plain user may not mount"
 
     @property
     def isolation(self) -> str:
@@ -99,6 +108,11 @@ class BubblewrapSandbox:
         """None; see `Sandbox.engine`."""
         return ""
 
+    @property
+    def watched(self) -> Mapping[str, str]:
+        """The number of files, where nothing can be mounted; see `Sandbox.watched`."""
+        return {} if self._unmounted is None else {"files": self._unmounted}
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Open a fresh box of an image; see `Sandbox.open`.
@@ -106,10 +120,11 @@ class BubblewrapSandbox:
         Raises:
             SandboxUnavailableError: no box can be opened.
         """
-        with self._store.opened(image) as shown:
-            trees = {tree: ("--ro-bind", path) for tree, path in shown.items()}
-            with self._started(Plan(trees, limits)) as session:
-                yield session
+        with (
+            self._store.opened(image) as trees,
+            self._started(self._plan(trees, limits)) as session,
+        ):
+            yield session
 
     def has_image(self, image: str) -> bool:
         """Whether an image of this name can be opened; see `Sandbox.has_image`."""
@@ -127,11 +142,11 @@ class BubblewrapSandbox:
                 return
             inherited = {} if base is None else self._store.trees(base)
             with self._store.making(image, base, layer) as own:
-                trees = {tree: ("--ro-bind", path) for tree, path in inherited.items()}
-                trees |= {t: ("--bind", own / t) for t in TREES if (own / t).is_dir()}
+                made = {tree: own / tree for tree in TREES if (own / tree).is_dir()}
                 wall = self._settings.build_wall_clock_s
                 limits = Limits(wall, BUILD_MEMORY_BYTES, self._settings.cpus, BUILD_PIDS)
-                with self._started(Plan(trees, limits, BUILD_RESERVE_BYTES)) as session:
+                plan = self._plan({**inherited, **made}, limits, frozenset(made))
+                with self._started(plan) as session:
                     result = session.exec(script)
                 must_have_built(self.isolation, script, result)
 
@@ -151,22 +166,50 @@ class BubblewrapSandbox:
         """Remove what killed processes left: unfinished images and empty control groups."""
         return reap_control_groups() + self._store.reap()
 
+    def _why_not_mounted(self) -> str | None:
+        """What keeps root from mounting, as it often may not in a container; None where it may.
+
+        Raises:
+            SandboxUnavailableError: the cache cannot be written.
+        """
+        lower = self._store.scratch().parent
+        problem = mounting_problem(self._programs, self._mounts(lower, Limits()))
+        if problem is not None:
+            logger.warning("bubblewrap copies each repository into memory: %s", problem)
+        return problem
+
+    def _mounts(self, lower: Path | None, limits: Limits) -> Mounts:
+        size = spaces(limits, self._settings.disk_bytes)
+        repo = Space(size.repo, size.repo_files)
+        others = {"tmp": Space(size.tmp, size.tmp_files), "shm": Space(size.shm, size.tmp_files)}
+        return Mounts(self._store.scratch(), lower, HOST_UID, repo, others)
+
+    def _plan(
+        self, trees: Mapping[str, Path], limits: Limits, writable: frozenset[str] = frozenset()
+    ) -> Plan:
+        """A box over these trees; a build's repository is a copy, as the tree itself changes."""
+        reserve = BUILD_RESERVE_BYTES if writable else 0
+        lower = None if writable else trees.get(REPO_TREE)
+        mounts = None if self._unmounted is not None else self._mounts(lower, limits)
+        return Plan(trees, limits, mounts, writable, reserve)
+
     @contextmanager
     def _started(self, plan: Plan) -> Iterator[Session]:
         rootfs = self._store.rootfs()
         grouped = control_group(plan.limits) if self._programs.as_root else nullcontext()
         with grouped as group, tempfile.TemporaryFile() as errors, seccomp_file() as filter_fd:
             argv = [*self._limited(plan, group), *self._programs.namespaces()]
-            argv += self._mounts(rootfs, plan, group)
+            argv += self._shown(rootfs, plan, group)
             argv += ["--seccomp", str(filter_fd), "--chdir", "/", "--"]
             argv += warden_argv(self._orders(plan, group))
+            argv = argv if plan.mounts is None else plan.mounts.before(argv)
             process = subprocess.Popen(
                 argv if group is None else group.entering(argv),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd="/",
-                env={},
+                env={"PATH": SYSTEM_PATH},
                 pass_fds=(filter_fd,),
             )
             line = Line(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout), errors)
@@ -180,7 +223,11 @@ class BubblewrapSandbox:
 
     def _orders(self, plan: Plan, group: ControlGroup | None) -> dict[str, object]:
         """What the warden has to enforce because the kernel does not."""
-        orders: dict[str, object] = {"inodes": INODES, "reserve_bytes": plan.reserve_bytes}
+        orders: dict[str, object] = {"reserve_bytes": plan.reserve_bytes}
+        if plan.mounts is None:
+            orders["inodes"] = INODES
+        elif plan.mounts.lower is not None:
+            orders["laid"] = True
         if kernel_version() >= PIDS_PER_NAMESPACE:
             orders["pids"] = plan.limits.pids
         if group is None:
@@ -194,22 +241,35 @@ class BubblewrapSandbox:
             argv.append(f"--as={2 * plan.limits.memory_bytes + 1024 * MIB}")
         return argv
 
-    def _mounts(self, rootfs: Path, plan: Plan, group: ControlGroup | None) -> list[str]:
-        size = spaces(plan.limits, self._settings.disk_bytes)
-        shown = [
-            word for t, (how, path) in plan.trees.items() for word in (how, str(path), f"/{t}")
-        ]
+    def _shown(self, rootfs: Path, plan: Plan, group: ControlGroup | None) -> list[str]:
+        """Bwrap's options for what is where in the box."""
+        shown: list[str] = []
+        for tree, path in plan.trees.items():
+            how = "--bind" if tree in plan.writable else "--ro-bind"
+            shown += [how, str(path), f"/{tree}"]
         if group is not None:  # where the warden learns that the kernel killed for memory
             shown += ["--tmpfs", "/sys", "--ro-bind", str(group.memory), group.shown_at]
             shown += ["--remount-ro", "/sys"]
+        repo, tmp, shm = self._writable(plan)
         return [
             "--ro-bind", str(rootfs), "/",
             "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-            "--dev", "/dev", "--size", str(size.shm), "--perms", "1777",
-            "--tmpfs", "/dev/shm",  # noqa: S108
+            "--dev", "/dev", *shm, "/dev/shm",  # noqa: S108
             "--remount-ro", "/dev",  # bwrap's own /dev is a tmpfs of any size
-            "--size", str(size.tmp), "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
-            "--size", str(size.repo), "--tmpfs", "/repo",
+            *tmp, "/tmp", *repo, "/repo",  # noqa: S108
             *shown,
             "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin",
         ]  # fmt: skip
+
+    def _writable(self, plan: Plan) -> tuple[list[str], list[str], list[str]]:
+        """How bwrap shows the repository, /tmp and /dev/shm: what root mounted, or its own."""
+        laid = plan.mounts
+        if laid is not None:
+            places = (laid.repository, laid.other("tmp"), laid.other("shm"))
+            repo, tmp, shm = (["--bind", str(place)] for place in places)
+            return repo, tmp, shm
+        size = spaces(plan.limits, self._settings.disk_bytes)
+        tmp, shm = (
+            ["--size", str(each), "--perms", "1777", "--tmpfs"] for each in (size.tmp, size.shm)
+        )
+        return ["--size", str(size.repo), "--tmpfs"], tmp, shm

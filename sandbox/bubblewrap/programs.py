@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sandbox.directories import HOST_UID
 from sandbox.errors import SandboxUnavailableError
+from sandbox.overlay import Mounts
 from sandbox.seccomp import bpf_program
 from sandbox.session import BOX_UID
 
@@ -80,6 +81,20 @@ def find_programs() -> Programs:
         said = done.stderr.decode(errors="replace").strip()[-300:]
         raise _unavailable(said + USER_NAMESPACES)
     return programs
+
+
+def mounting_problem(programs: Programs, mounts: Mounts) -> str | None:
+    """Why root cannot mount for a box and show it what lies there; None where it can."""
+    shown = ["--ro-bind", "/", "/", "--bind", str(mounts.repository), "/tmp"]  # noqa: S108
+    box = [*programs.leaving_root(), *programs.namespaces(), *shown, "--proc", "/proc", "true"]
+    try:
+        done = _said_by(mounts.before(box))
+    except SandboxUnavailableError as error:  # a machine without unshare
+        return error.reason
+    if done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip()[-300:]
+    return f"root may not mount here: {said}"
 
 
 def _said_by(argv: list[str]) -> subprocess.CompletedProcess[bytes]:

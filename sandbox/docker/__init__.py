@@ -58,6 +58,11 @@ class DockerSandbox:
         """The engine's id, version and kernel; see `Sandbox.engine`."""
         return self._engine.identity
 
+    @property
+    def watched(self) -> Mapping[str, str]:
+        """Nothing; see `Sandbox.watched`."""
+        return {}
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         """Open a fresh container of an image; see `Sandbox.open`.

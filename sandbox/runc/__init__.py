@@ -7,7 +7,7 @@ The repository is an overlay whose written part lies in a sized memory file syst
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +58,11 @@ class RuncSandbox:
     def engine(self) -> str:
         """None; see `Sandbox.engine`."""
         return ""
+
+    @property
+    def watched(self) -> Mapping[str, str]:
+        """Nothing; see `Sandbox.watched`."""
+        return {}
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
@@ -138,9 +143,6 @@ class RuncSandbox:
             bundle = stack.enter_context(bundles(self.isolation, name))
             errors = stack.enter_context(tempfile.TemporaryFile())
             (bundle / "config.json").write_text(configuration(plan, name, bundle), encoding="utf-8")
-            overlaid = plan.overlaid
-            if overlaid is not None:
-                (bundle / "lower").symlink_to(overlaid)
             container = Container(self._runtime, name, bundle)
             walls = PipeWalls(self.isolation, _line_to(container, plan, errors), container)
             stack.callback(walls.destroy)

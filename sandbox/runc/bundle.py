@@ -8,6 +8,7 @@ from pathlib import Path
 from sandbox.cgroups import PERIOD_US
 from sandbox.contract import Limits
 from sandbox.directories import HOST_UID
+from sandbox.overlay import Mounts, Space
 from sandbox.seccomp import docker_profile
 from sandbox.session import (
     BOX_UID,
@@ -47,16 +48,23 @@ class Plan:
     writable: frozenset[str] = frozenset()
     reserve_bytes: int = 0
 
-    @property
-    def overlaid(self) -> Path | None:
-        """The tree that `/repo` is laid over, where it is an overlay."""
-        return None if self.gvisor or self.writable else self.trees.get(REPO_TREE)
+    def mounts(self, bundle: Path) -> Mounts | None:
+        """What is mounted in a box's bundle before it starts: `/repo`, where it is an overlay."""
+        lower = self._overlaid
+        if lower is None:
+            return None
+        space = Space(self.spaces.repo, self.spaces.repo_files)
+        return Mounts(bundle / "scratch", lower, HOST_UID, space)
 
     @property
     def orders(self) -> dict[str, object]:
         """What the warden has to do itself."""
-        laid = {"laid": True} if self.overlaid is not None else {}
+        laid = {"laid": True} if self._overlaid is not None else {}
         return {"reserve_bytes": self.reserve_bytes, **laid}
+
+    @property
+    def _overlaid(self) -> Path | None:
+        return None if self.gvisor or self.writable else self.trees.get(REPO_TREE)
 
     @property
     def uid(self) -> int:
@@ -144,9 +152,9 @@ def _mounts(plan: Plan, bundle: Path) -> list[dict[str, object]]:
         _mount("/sys/fs/cgroup", "cgroup", *SAFE, "noexec", "ro"),
         _mount("/tmp", "tmpfs", *SAFE, *tmp),  # noqa: S108  # the box's
     ]
-    if plan.overlaid is not None:
-        merged = str(bundle / "scratch/merged")
-        mounts.append(_mount("/repo", "bind", "bind", *SAFE, source=merged))
+    laid = plan.mounts(bundle)
+    if laid is not None:
+        mounts.append(_mount("/repo", "bind", "bind", *SAFE, source=str(laid.repository)))
     else:
         repo = (f"size={size.repo}", f"nr_inodes={size.repo_files}", "mode=755", *owner)
         mounts.append(_mount("/repo", "tmpfs", *SAFE, *repo))

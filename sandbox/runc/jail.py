@@ -14,7 +14,6 @@ from pathlib import Path
 
 from sandbox.cgroups import PREFIX, YOUNG_S, existing
 from sandbox.cgroups import reap as reap_control_groups
-from sandbox.directories import HOST_UID
 from sandbox.errors import SandboxUnavailableError
 from sandbox.owners import is_gone, owner
 from sandbox.runc.bundle import Plan
@@ -26,18 +25,6 @@ NAME = PREFIX  # so that control groups that are left are found by what removes 
 BUNDLE = "evoscale-bundle-"
 START_S = 60.0
 DELETE_S = 20.0
-# In a mount namespace of its own, so that the kernel takes these down with the box's last process.
-LAY = """
-set -e
-cd "$1"
-mount -t tmpfs -o "size=$2,nr_inodes=$3,mode=755" evoscale scratch
-mkdir scratch/upper scratch/work scratch/merged
-chown "$4:$4" scratch/upper
-dirs=lowerdir=lower,upperdir=scratch/upper,workdir=scratch/work
-mount -t overlay -o "$dirs" evoscale scratch/merged
-shift 4
-exec "$@"
-"""
 
 
 class Container:
@@ -60,11 +47,10 @@ class Container:
         stdin, stdout, stderr = descriptors
         pid_file = self._bundle / "pid"
         argv = self._runtime.running(self._name, self._bundle, pid_file)
-        if plan.overlaid is not None:
-            (self._bundle / "scratch").mkdir()
-            size = [str(plan.spaces.repo), str(plan.spaces.repo_files)]
-            lay = ["/bin/sh", "-c", LAY, "sh", str(self._bundle), *size, str(HOST_UID)]
-            argv = ["unshare", "--mount", "--propagation", "private", "--", *lay, *argv]
+        mounts = plan.mounts(self._bundle)
+        if mounts is not None:
+            mounts.scratch.mkdir()
+            argv = mounts.before(argv)
         try:
             subprocess.run(
                 argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd="/",

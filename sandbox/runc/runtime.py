@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from sandbox.errors import SandboxUnavailableError
+from sandbox.overlay import SYSTEM_PATH
 
 STATE = Path("/run/evoscale")
 """Where runtimes keep what they know of our containers; apart from every engine's."""
 ANSWER_S = 20.0
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NEEDED = {"unshare": "util-linux", "mount": "mount"}
 
 

@@ -20,7 +20,7 @@ from sandbox.runc.bundle import HOST_ROOT, Plan, configuration
 from sandbox.runc.jail import BUNDLE, Container, reap
 from sandbox.runc.runtime import STATE, Runtime, find_runtime
 from sandbox.session import Spaces
-from tests.sandbox.conftest import WriteRepository, opened, settings
+from tests.sandbox.conftest import opened, settings
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can use runc without an engine")
 HOLD = """
@@ -110,11 +110,14 @@ def test_a_bundle_is_as_hard_as_promised() -> None:
 
 
 def test_a_repository_is_an_overlay_but_not_in_a_build_and_not_under_gvisor() -> None:
-    assert plan().overlaid == Path("/cache/repo")
+    laid = plan().mounts(Path("/tmp/b"))
+    assert laid is not None
+    assert laid.lower == Path("/cache/repo")
+    assert (laid.repo.size_bytes, laid.repo.files) == (1000, 200_000)
     assert plan().orders["laid"]
-    assert plan(gvisor=True).overlaid is None
-    assert plan(writable=frozenset({"opt/repo"})).overlaid is None
-    assert "laid" not in plan(gvisor=True).orders
+    for other in (plan(gvisor=True), plan(writable=frozenset({"opt/repo"}))):
+        assert other.mounts(Path("/tmp/b")) is None
+        assert "laid" not in other.orders
 
 
 def test_anybody_but_root_is_told_what_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,19 +281,6 @@ def test_a_box_that_does_not_end_is_said_and_not_waited_for(
         with pytest.raises(SandboxUnavailableError, match="does not end"):
             container.destroy()
         process.kill()
-
-
-@as_root
-def test_what_a_box_writes_into_its_repository_ends_with_it(
-    runc: Sandbox, write_repository: WriteRepository
-) -> None:
-    root = write_repository({"a.py": "A = 1\n", "tests/test_a.py": "def test_a():\n    pass\n"})
-    image = images.prepare(runc, root, test_command=None, settings=settings()).image
-    for _ in range(2):
-        with runc.open(image, Limits()) as box:
-            change = ["sh", "-c", "cat a.py && echo 2 > a.py && rm tests/test_a.py && ls"]
-            assert box.exec(change).output == b"A = 1\na.py\ntests\n"
-            assert box.exec(["stat", "-c", "%u %a", "a.py"]).output == b"10001 644\n"
 
 
 @as_root
