@@ -115,13 +115,26 @@ thread.start()
 thread.join()
 """
 ORPHANS = """
-import os
-for _ in range(150):
-    if os.fork() == 0:
-        if os.fork() == 0:
-            os._exit(0)
+import os, time
+def made():
+    try:
+        child = os.fork()
+    except OSError:
+        return False
+    if child == 0:
+        try:
+            os.fork()
+        except OSError:
+            os._exit(1)
         os._exit(0)
-    os.wait()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+for _ in range(150):
+    for _ in range(100):
+        if made():
+            break
+        time.sleep(0.05)
+    else:
+        raise SystemExit("they pile up")
 print("made all")
 """
 ALLOCATE = """
@@ -146,7 +159,7 @@ import os, sys
 place = sys.argv[1] + "/many"
 os.mkdir(place)
 try:
-    for number in range(130_000):
+    for number in range(int(sys.argv[2])):
         os.close(os.open(f"{place}/{number}", os.O_CREAT | os.O_WRONLY))
     print("made", number)
 except OSError:

@@ -67,17 +67,20 @@ USES_UP = (
         )
         for place in ("/repo", "/tmp", "/dev/shm")
     ),
-    Attack(
-        "filler of directory entries",
-        lying("""
-            import os
-            os.mkdir("/tmp/many")
-            for number in range(10**7):
-                os.close(os.open(f"/tmp/many/{number}", os.O_CREAT | os.O_WRONLY))
-        """),
-        said=NO_SPACE,
-        limits=replace(SHORT, wall_clock_s=40.0),
-        harms=True,
+    *(
+        Attack(
+            f"filler of directory entries in {place}",
+            lying(f"""
+                import os
+                os.mkdir("{place}/many")
+                for number in range(10**7):
+                    os.close(os.open(f"{place}/many/{{number}}", os.O_CREAT | os.O_WRONLY))
+            """),
+            said=NO_SPACE,
+            limits=replace(SHORT, wall_clock_s=40.0),
+            harms=True,
+        )
+        for place in ("/repo", "/tmp")
     ),
     Attack(
         "ten gigabytes on the box's own output",
