@@ -35,6 +35,10 @@ UNWRITABLE = frozenset(
      errno.ENOSPC, errno.EPERM, errno.EROFS}
 )  # fmt: skip
 """Conditions of this machine, not of the files."""
+PLAIN = "python"
+"""The recipe of repositories in a language that none is for, where the owners' own command reports:
+every base image has Python, and nothing comes on top of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,15 @@ def _language(folder: Path, steps: Steps) -> str:
         ImageBuildError: none fits, or the owners name one that is not there.
     """
     language = steps.language or language_of(folder)
+    if language is None and reporting_as_told(steps) is not None:
+        return PLAIN
     if language is None:
         inner = projects_in(folder)
-        lie = f"; manifests lie in {', '.join(inner)}: name them under `projects`" if inner else ""
+        lie = (
+            f"; manifests lie in {', '.join(inner)}: name them under `projects`"
+            if inner
+            else "; for another one set `test_command` and `report_files`"
+        )
         reason = f"no manifest of a known language ({', '.join(RECIPES)}){lie}"
         raise ImageBuildError("recipe", reason)
     unknown = [each for each in (language, *steps.toolchains) if each not in RECIPES]

@@ -44,7 +44,8 @@ EXAMPLE = """\
 What is not set, the recipe finds. An environment that cannot be built is answered with the recipe that was tried, in the words
 of this file: paste it, and change the step that is wrong. Install commands and tests are argvs, no shell reads them (write
 `sh -c '...'` for one), and neither has a network. A repository cannot name the image that boxes start from: that is the
-operator's choice. For a repository of several projects:
+operator's choice. In a language that no recipe is for, `test_command` with `report_files` is enough: its boxes have Python, git and
+the everyday programs. For a repository of several projects:
 
 ```yaml
 minutes: 30
