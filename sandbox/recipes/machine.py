@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 STEP = "toolchain"
 VERSION = "2"  # raise it when what goes in changes
 HOME = "opt/env"
+LIBRARIES_PLACE = "machine-lib"
+"""Where launchers have programs look for libraries first, below `HOME`."""
 BASE_LIBRARIES = frozenset(
     {*LIBRARIES, "libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 )
@@ -117,7 +119,7 @@ def _lay_libraries(home: Path) -> bool:
     own = {path.name for path in files}
     wanted = [p for p in _needed(files) if p.name not in own | BASE_LIBRARIES]
     for path in wanted:
-        place = home / "machine-lib" / path.name
+        place = home / LIBRARIES_PLACE / path.name
         place.parent.mkdir(exist_ok=True)
         shutil.copy2(path.resolve(), place)
     return bool(wanted)
@@ -135,7 +137,7 @@ def _launch(
     lines = ["#!/bin/sh"]
     lines += [f"export {key}={shlex.quote(value)}" for key, value in settings.items()]
     if libraries:
-        lines.append(f"export LD_LIBRARY_PATH=/{HOME}/machine-lib")
+        lines.append(f"export LD_LIBRARY_PATH=/{HOME}/{LIBRARIES_PLACE}")
     lines.append(f'exec /{HOME}/{place} "$@"')
     launcher = home / "bin" / name
     launcher.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -100,6 +100,9 @@ def _rust_files(root: Path) -> dict[str, Path]:
     for path in (root / "lib" / "rustlib").glob("*-linux-gnu/lib/*"):
         if path.suffix in {".rlib", ".rmeta", ".so"}:
             files[f"rust/{path.relative_to(root)}"] = path
+        if path.suffix == ".so" and not (root / "lib" / path.name).exists():
+            # A distribution's compiler finds it among the system's libraries, not beside itself.
+            files[f"{machine.LIBRARIES_PLACE}/{path.name}"] = path
     for path in (root / "lib" / "rustlib").glob("*-linux-gnu/bin/**/*"):  # its own linker
         if path.is_file():
             files[f"rust/{path.relative_to(root)}"] = path
