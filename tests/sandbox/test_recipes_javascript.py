@@ -74,6 +74,18 @@ def test_what_a_script_does_in_another_folder_is_left_out(
     assert (found.program, found.builds) == ("tape", ())
 
 
+def test_mocha_is_asked_for_its_report_in_words_that_every_version_knows(
+    write_repository: WriteRepository,
+) -> None:
+    (command,) = JavaScriptRecipe().commands(
+        write_repository(manifest(scripts={"test": "mocha --reporter-option x=y test"})), None
+    )
+    words = json.loads(command.argv[-2])["argv"]
+    asked = words[words.index("--reporter-options") + 1]
+    assert asked.startswith("output=")
+    assert "--reporter-option" not in words  # mocha 5 ends with an error there
+
+
 def test_scripts_that_call_each_other_for_ever_lead_nowhere(
     write_repository: WriteRepository,
 ) -> None:
