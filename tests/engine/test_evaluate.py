@@ -165,3 +165,46 @@ def test_affected_tests_run_first_and_the_whole_suite_for_those_that_pass_them(
     assert result.broken == verdict.broke_first
     assert not result.no_regression
     assert note_for(choosy, verdict) == "fixes 1 of 1, breaks 1"
+
+
+RANDOM_NAMES = (
+    projects.TESTS
+    + """
+
+import random
+
+import pytest
+
+ANY = pytest.mark.parametrize("price", [random.randint(10**6, 10**9) for _ in range(4)])
+
+
+@ANY
+def test_cheaper(price):
+    assert discounted(price, 10) < price
+
+
+@ANY
+def test_alone(price):
+    assert total([price]) == price
+"""
+)
+CHEAPER, ALONE = (f"test_receipts.py::test_{name}[#] (4 tests)" for name in ("cheaper", "alone"))
+
+
+def test_tests_with_random_names_are_fixed_and_kept_as_one(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    checkout = projects.receipts(tmp_path / "repo", RANDOM_NAMES)
+    environment = prepare(sandbox, checkout, test_command=None, settings=SETTINGS)
+    baseline = learn(sandbox, environment, "A discount makes things dearer", LIMITS)
+    assert isinstance(baseline, Baseline)
+    assert baseline.fail_to_pass == (CHEAPER,)
+    assert ALONE in baseline.pass_to_pass
+    assert baseline.quarantined == ()
+    bench = Bench(sandbox, baseline, LIMITS)
+    assert graded(baseline, try_patch(bench, FIX)).resolved
+    swallows = Patch(FIX.replace("@@ -14,1 +14,1 @@", "@@ -7,1 +7,1 @@\n-        result += price\n"
+                                 "+        result = 0\n@@ -14,1 +14,1 @@"))  # fmt: skip
+    grade = graded(baseline, try_patch(bench, swallows))
+    assert (grade.resolved, ALONE in grade.broken) == (False, True)
+    assert trial_spec(baseline).fail_to_pass == ()
