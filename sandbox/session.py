@@ -74,7 +74,8 @@ def spaces(limits: Limits, disk_bytes: int) -> Spaces:
 
 def warden_argv(orders: Mapping[str, object]) -> list[str]:
     """The command that is process 1 of a box: the base image's Python, and the program."""
-    source = Path(__file__).with_name("warden.py").read_text(encoding="utf-8")
+    parts = (Path(__file__).with_name(name) for name in ("warden_files.py", "warden.py"))
+    source = "".join(part.read_text(encoding="utf-8") for part in parts)
     return ["python3", "-I", "-S", "-c", source, json.dumps({"env": dict(ENV), **orders})]
 
 

@@ -2,8 +2,9 @@
 
 It takes one request at a time on standard input (a line of JSON, then raw bytes) and answers on
 standard output in the same way. It needs nothing but Python's standard library, because the image
-belongs to somebody else. As process 1 it cannot be signalled from inside its own namespace, and as
-it is not dumpable, code of the same user can read neither its memory nor its descriptors.
+belongs to somebody else; `sandbox.warden_files` is sent in front of it. As process 1 it cannot be
+signalled from inside its own namespace, and as it is not dumpable, code of the same user can read
+neither its memory nor its descriptors.
 """
 
 import contextlib
@@ -13,14 +14,16 @@ import os
 import resource
 import selectors
 import signal
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.warden_files import copy_tree, read, write
 
 PR_SET_DUMPABLE = 4
 CHUNK = 65536
@@ -290,51 +293,6 @@ def _list(value: object) -> list[object]:
     return value
 
 
-def descend(path: str, *, create: bool) -> tuple[int, str]:
-    """Open the directory of an absolute path, following no link; gives it and the last name."""
-    *parents, name = Path(path).parts[1:]
-    directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-    for part in parents:
-        try:
-            if create:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=directory)
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            inner = os.open(part, flags, dir_fd=directory)
-        finally:
-            os.close(directory)
-        directory = inner
-    return directory, name
-
-
-def write(path: str, data: bytes) -> None:
-    """Put a file at a path; a link or special file that lies there is replaced, never followed."""
-    directory, name = descend(path, create=True)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=directory)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(name, flags, 0o644, dir_fd=directory), "wb") as file:
-            file.write(data)
-    finally:
-        os.close(directory)
-
-
-def read(path: str, limit: int) -> bytes | None:
-    """A regular file's bytes; None for anything else and for more than `limit`."""
-    directory, name = descend(path, create=False)
-    try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-                return None
-            data = file.read(limit + 1)
-            return data if len(data) <= limit else None
-    finally:
-        os.close(directory)
-
-
 def answer_to(
     request: dict[str, object], data: bytes, orders: Orders
 ) -> tuple[dict[str, object], bytes]:
@@ -371,9 +329,10 @@ def settle(orders: Orders) -> None:
     if orders.pids:
         resource.setrlimit(resource.RLIMIT_NPROC, (orders.pids, orders.pids))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    Path(orders.env["HOME"]).mkdir(parents=True, exist_ok=True)
+    os.umask(0)
+    Path(orders.env["HOME"]).mkdir(mode=0o755, parents=True, exist_ok=True)
     if Path(PRISTINE).is_dir() and not orders.laid:
-        subprocess.run(["/bin/cp", "-a", f"{PRISTINE}/.", REPO], check=True, capture_output=True)
+        copy_tree(PRISTINE, REPO)
     os.umask(0o022)
 
 
@@ -384,9 +343,8 @@ def main() -> None:
     orders = Orders(**json.loads(sys.argv[1]))
     try:
         settle(orders)
-    except (OSError, subprocess.CalledProcessError) as error:
-        detail = error.stderr[-500:].decode(errors="replace") if hasattr(error, "stderr") else ""
-        say({"error": f"{error} {detail}".strip()})
+    except OSError as error:
+        say({"error": str(error)})
         return
     say({"ready": sys.version.split()[0]})
     while line := sys.stdin.buffer.readline():
