@@ -34,6 +34,7 @@ from sandbox.contract import (
 )
 from sandbox.images import Environment
 from sandbox.impact import Impact, learn_impact
+from sandbox.masking import is_masked
 from sandbox.policy import named_in
 from sandbox.recipes.python import PYTEST
 from sandbox.runner import run_script, run_tests
@@ -148,7 +149,7 @@ def learn(
         before=before,
         source=failing.source,
         reproduction=as_test_file(failing.examples).text if failing.examples else None,
-        executed=_executed(sandbox, environment, failing, limits),
+        executed=_executed(sandbox, runs.suite, failing, limits),
         failures=dict(failing.failures),
         wall_clock_s=max(MIN_WALL_CLOCK_S, SLOWER_THAN_BASE * runs.first.duration_s),
     )
@@ -205,7 +206,7 @@ def reproduction_spec(image: str, text: str, named: Iterable[str] = ()) -> TestS
 
 
 def _executed(
-    sandbox: Sandbox, environment: Environment, failing: Failing, limits: Limits
+    sandbox: Sandbox, suite: TestSpec, failing: Failing, limits: Limits
 ) -> dict[str, tuple[int, ...]]:
     """The lines that the failing tests ran; empty where that cannot be learnt."""
     if failing.source == "none":
@@ -213,8 +214,14 @@ def _executed(
     script = (
         trace_examples_script(failing.examples)
         if failing.examples
-        else trace_tests_script(failing.tests[:20])
+        else trace_tests_script(_as_pytest_knows(failing.tests, suite.masked)[:20])
     )
-    result = run_script(sandbox, environment.image, script, patch=None, limits=limits)
+    result = run_script(sandbox, suite.image, script, patch=None, limits=limits)
     traced = read_trace(result.output.decode("utf-8", "replace"))
     return {path: tuple(sorted(lines)) for path, lines in traced.items()}
+
+
+def _as_pytest_knows(tests: Iterable[str], shapes: Iterable[str]) -> tuple[str, ...]:
+    """Ids for pytest; for all tests of a shape that of their function, which has all of them."""
+    ids = (t.partition("[")[0] if is_masked(t, shapes) else t for t in tests)
+    return tuple(dict.fromkeys(ids))

@@ -201,6 +201,7 @@ def test_tests_with_random_names_are_fixed_and_kept_as_one(
     assert baseline.fail_to_pass == (CHEAPER,)
     assert ALONE in baseline.pass_to_pass
     assert baseline.quarantined == ()
+    assert 14 in baseline.lines_executed["receipts.py"]
     bench = Bench(sandbox, baseline, LIMITS)
     assert graded(baseline, try_patch(bench, FIX)).resolved
     swallows = Patch(FIX.replace("@@ -14,1 +14,1 @@", "@@ -7,1 +7,1 @@\n-        result += price\n"
