@@ -60,7 +60,7 @@ def read(path: str, limit: int) -> bytes | None:
 def copy_tree(source: str, target: str) -> None:
     """Copy what is below a directory into another, with modes and times; umask has to be zero.
 
-    In half the processor's time of cp(1), which asks of each file far more. Hard links become
+    In two thirds of the time of cp(1), which asks of each file far more. Hard links become
     files of their own, special files are left out. Without recursion, however deep it is.
 
     Raises:

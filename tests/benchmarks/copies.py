@@ -1,23 +1,26 @@
 """What a box's copy of its repository costs beside an overlay, by size.
 
-Each back end's own box is opened: Docker's and bubblewrap's copy into a tmpfs, runc's lays an
-overlay. Then both ways in the same program, with nothing else of a box: `docker run` with a tmpfs
-and a copy beside the container's own layer, and bubblewrap beside an overlay mounted before it.
+Each back end's own box is opened: Docker's copies into a tmpfs, those of runc and, for root, of
+bubblewrap lie over an overlay. Then each way with nothing else of a box: `docker run` with a tmpfs
+and a copy, ours or cp's, beside the container's own layer, and bubblewrap in the same ways beside
+an overlay mounted before it.
 """
 
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from sandbox import images
+from sandbox import images, warden_files
 from sandbox.backends import BACKENDS
 from sandbox.contract import Sandbox
+from sandbox.directories import HOST_UID
 from sandbox.docker.engine import Engine
 from sandbox.errors import SandboxError
+from sandbox.overlay import SYSTEM_PATH, Mounts, Space
 from sandbox.settings import SandboxSettings
 
 ROUNDS = 5
@@ -26,7 +29,8 @@ SIZES = ((500, 4_000), (20_000, 2_000))
 NOT_MEASURED = (SandboxError, OSError, subprocess.SubprocessError)
 IN_TMPFS = ["--user", "root", "--read-only", "--tmpfs", "/repo:size=1g"]
 BUBBLEWRAP = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc"]
-COPY = ["cp", "-a", "/opt/repo/.", "/repo"]
+SOURCE = Path(warden_files.__file__).read_text(encoding="utf-8")
+PROGRAM = SOURCE + "\nimport sys\nos.umask(0)\ncopy_tree(*sys.argv[1:])\n"
 Figures = dict[str, float | int | str]
 
 
@@ -84,13 +88,30 @@ def _opened_ms(sandbox: Sandbox, image: str) -> float:
 
 
 def _ways(checkout: Path) -> dict[str, Callable[[], float]]:
-    copied = ["--tmpfs", "/mnt", "cp", "-a", f"{checkout}/.", "/mnt"]
+    in_image = ("/opt/repo", "/repo")
+    here = (str(checkout), "/mnt")
     return {
-        "docker run, tmpfs": _docker(checkout, IN_TMPFS, COPY),
+        "docker run, tmpfs, cp": _docker(checkout, IN_TMPFS, _by_cp(*in_image)),
+        "docker run, tmpfs, our copy": _docker(checkout, IN_TMPFS, _by_us("python3", *in_image)),
         "docker run, its own layer": _docker(checkout, [], ["true"]),
-        "bubblewrap, tmpfs": lambda: _median_ms(lambda: _run(*BUBBLEWRAP, *copied)),
+        "bubblewrap, tmpfs, cp": _bubblewrap("--tmpfs", "/mnt", *_by_cp(*here)),
+        "bubblewrap, tmpfs, our copy": _bubblewrap(
+            "--tmpfs", "/mnt", *_by_us(sys.executable, *here)
+        ),
         "bubblewrap, overlay": lambda: _median_ms(lambda: _over(checkout)),
     }
+
+
+def _by_cp(source: str, target: str) -> list[str]:
+    return ["cp", "-a", f"{source}/.", target]
+
+
+def _by_us(python: str, source: str, target: str) -> list[str]:
+    return [python, "-I", "-S", "-c", PROGRAM, source, target]
+
+
+def _bubblewrap(*words: str) -> Callable[[], float]:
+    return lambda: _median_ms(lambda: _run(*BUBBLEWRAP, *words))
 
 
 def _docker(checkout: Path, options: Sequence[str], argv: Sequence[str]) -> Callable[[], float]:
@@ -105,26 +126,11 @@ def _docker(checkout: Path, options: Sequence[str], argv: Sequence[str]) -> Call
 
 
 def _over(checkout: Path) -> None:
-    """What root can do before bubblewrap starts: an overlay with an upper layer of limited size."""
-    with tempfile.TemporaryDirectory() as made, ExitStack() as mounts:
-        upper, work, merged = (Path(made, "top", name) for name in ("upper", "work", "merged"))
-        top = upper.parent
-        top.mkdir()
-        mounts.enter_context(_mounted("-t", "tmpfs", "-o", "size=1g", "tmpfs", str(top)))
-        for directory in (upper, work, merged):
-            directory.mkdir()
-        layers = f"lowerdir={checkout},upperdir={upper},workdir={work}"
-        mounts.enter_context(_mounted("-t", "overlay", "-o", layers, "overlay", str(merged)))
-        _run(*BUBBLEWRAP, "--bind", str(merged), "/mnt", "true")
-
-
-@contextmanager
-def _mounted(*words: str) -> Iterator[None]:
-    _run("mount", *words)
-    try:
-        yield
-    finally:
-        _run("umount", words[-1])
+    """As root's boxes are started, without what else is in one."""
+    with tempfile.TemporaryDirectory() as made:
+        mounts = Mounts(Path(made), checkout, HOST_UID, Space(2**30, 200_000))
+        shown = ["--bind", str(mounts.repository), "/mnt", "true"]
+        _run("env", f"PATH={SYSTEM_PATH}", *mounts.before([*BUBBLEWRAP, *shown]))
 
 
 def _run(*argv: str) -> None:
