@@ -102,7 +102,7 @@ class SandboxSettings(BaseSettings):
     disk_bytes: int = Field(
         default=1024 * MIB,
         ge=16 * MIB,
-        description="Bytes a box's repository, with all it writes there, may take up in memory.",
+        description="Bytes of memory for a box's repository: what is written there, and the copy where it is one.",
     )
     pool: int = Field(
         default=0,
