@@ -32,12 +32,19 @@ class Clock:
     def __init__(self, earlier_s: float = 0.0) -> None:
         self._earlier_s = earlier_s
         self._began: float | None = None
+        self._left_out_s = 0.0
 
     def begin(self) -> None:
         """Count from now on; what came before was waiting for others."""
         self._began = time.monotonic()
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so much of what has passed: nothing was done in it."""
+        if self._began is not None:
+            self._left_out_s += seconds
+
     def spent_s(self) -> float:
         """What has been counted so far."""
-        began = self._began
-        return self._earlier_s + (0.0 if began is None else time.monotonic() - began)
+        if self._began is None:
+            return self._earlier_s
+        return self._earlier_s + time.monotonic() - self._began - self._left_out_s

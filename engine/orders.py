@@ -72,11 +72,17 @@ class Orders:
             until = connection.execute(query).scalar_one_or_none()
         return until is not None and until > time.time()
 
-    def busy(self) -> bool:
-        """Whether anybody works at anything: another job's errand is a sign of life too."""
+    def busy(self, job_id: str | None = None) -> bool:
+        """Whether anybody works at anything, or at anything of this job's.
+
+        Another job's errand is a sign of life too.
+        """
         now = time.time()
-        held = (t.c.lease_until > now for t in (orders, candidates))
-        asked = sa.select(sa.or_(*(sa.exists().where(each) for each in held)))
+        held = [sa.exists().where(t.c.lease_until > now) for t in (orders, candidates)]
+        if job_id is not None:
+            tables = (orders, candidates)
+            held = [each.where(t.c.job_id == job_id) for each, t in zip(held, tables, strict=True)]
+        asked = sa.select(sa.or_(*held))
         with self._engine.connect() as connection:
             return bool(connection.execute(asked).scalar_one())
 

@@ -5,13 +5,13 @@ and all candidates in the store. Whoever holds boxes is asked (`engine.workshop`
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from engine import repo_config, snapshot
+from engine.asking import Asking, HandOut, Patience
 from engine.candidate import Candidate, CodeContext, Iteration, Scored, Select
 from engine.conclusion import Found, no_patch, patched
 from engine.contract import (
@@ -34,28 +34,11 @@ from engine.localize import localize
 from engine.models.base import EditFormat, Model
 from engine.orders import Errand, Orders
 from engine.selection import by_reward, by_tests, choose, unscored
-from engine.store import CandidateState, JobStore
+from engine.store import JobStore
 from engine.testspec import Baseline
-from engine.workshop import (
-    ANSWER,
-    BASELINE,
-    Checked,
-    Prepared,
-    Trouble,
-    config_of,
-    order_name,
-    problem,
-)
+from engine.workshop import BASELINE, Checked, Prepared, config_of, problem
 
 logger = logging.getLogger(__name__)
-
-POLL_S = 0.05
-RETEST_S = 5.0
-"""So often what waits is handed out again: a message or a tester may be lost."""
-NOBODY = {
-    Errand.PREPARE: "Nobody ran the tests at the base commit: start `evoscale worker sandbox`",
-    Errand.CHECK: "Nobody checked the winner once more: start `evoscale worker sandbox`",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +47,14 @@ class Engine:
 
     `hand_out(errand, job_id, iteration, sample)` has an errand done by somebody who holds boxes;
     `stopped()` says that the work is not wanted any more; `clock` counts the job's time over all
-    its starts, from when its tests at the base commit are known. `unheld_s` is how long a search
-    waits while nobody works at anything; behind other jobs' errands it waits as they take.
-    `stopped_s` is how long after a stop somebody may still begin to look at what it has found.
+    its starts, from when its tests at the base commit are known.
     """
 
     model: Model
     store: JobStore
     orders: Orders
     snapshot_dir: Path
-    hand_out: Callable[[Errand, str, int, int], None]
+    hand_out: HandOut
     on_progress: Callable[[Progress], None]
     stopped: Callable[[], bool]
     selection: Selection = Selection.BY_TESTS
@@ -81,8 +62,7 @@ class Engine:
     max_wall_clock_s: float = 3600.0
     greedy_first: bool = False
     clock: Clock = field(default_factory=Clock)
-    unheld_s: float = 600.0
-    stopped_s: float = 30.0
+    patience: Patience = field(default_factory=Patience)
 
 
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
@@ -109,6 +89,15 @@ class _Job:
         config = config_of(request, checkout)
         self.budget: Budget = repo_config.capped(self.job.budget, config, engine.max_wall_clock_s)
         self.distrusted: dict[tuple[int, int], str] = {}
+        self.asking = Asking(
+            self.job.job_id,
+            engine.store,
+            engine.orders,
+            engine.hand_out,
+            engine.stopped,
+            engine.clock,
+            engine.patience,
+        )
 
     def run(self) -> RepairOutcome:
         if self.engine.selection is Selection.UNSCORED and not self.engine.model.profile.evolves:
@@ -134,9 +123,11 @@ class _Job:
         self.say(Stage.ENVIRONMENT)
         known = self.engine.store.checkpointed(self.job.job_id, BASELINE)
         if known is None:
-            answer = self.ask(Errand.PREPARE, (0, 0))
+            answer = self.asking.ask(Errand.PREPARE, (0, 0))
             if answer is None:
-                return NoPatch(reason=f"{self._why_over()}{self._nothing_known()}")
+                begun = "were still running" if self.asking.prepares() else "had not begun"
+                known = f"The tests at the base commit {begun}"
+                return NoPatch(reason=f"{self._why_over()}{known}")
             if isinstance(answer, Prepared) and answer.obstacle is not None:
                 return Failed(
                     reason=answer.obstacle, retryable=False, log=answer.log, recipe=answer.tried
@@ -145,54 +136,6 @@ class _Job:
         if known is None:
             raise TestsUnavailableError("the base runs were not written down", retryable=True)
         return Baseline.model_validate_json(known)
-
-    def ask(self, errand: Errand, slot: tuple[int, int]) -> Prepared | Checked | None:
-        """Have an errand done and wait for its answer; None when the search is stopped before.
-
-        Raises:
-            TestsUnavailableError: whoever did it failed, or nobody does; the next start asks again.
-        """
-        orders, job_id, name = self.engine.orders, self.job.job_id, order_name(errand, slot)
-        self._forget_trouble(name)  # an earlier start's, which waited no longer
-        handed_out, seen, stopped = -RETEST_S, time.monotonic(), None
-        while (found := orders.answered(job_id, name)) is None:
-            now = time.monotonic()
-            if now - handed_out > RETEST_S:
-                handed_out = now
-                orders.place(job_id, name)
-                self.engine.hand_out(errand, job_id, *slot)
-                seen = now if orders.busy() else seen
-                continue
-            if stopped is None and self.engine.stopped():
-                stopped = now
-            if stopped is not None and self._given_up(errand, name, now - stopped):
-                return None
-            if now - seen > self.engine.unheld_s:
-                raise TestsUnavailableError(NOBODY[errand], retryable=True)
-            time.sleep(POLL_S)
-        answer = ANSWER.validate_json(found)
-        if isinstance(answer, Trouble):
-            orders.forget(job_id, name)
-            raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
-        return answer
-
-    def _forget_trouble(self, name: str) -> None:
-        """Forget an order's answer where it is no result, so that it is done again."""
-        found = self.engine.orders.answered(self.job.job_id, name)
-        if found is not None and isinstance(ANSWER.validate_json(found), Trouble):
-            self.engine.orders.forget(self.job.job_id, name)
-
-    def _given_up(self, errand: Errand, name: str, stopped_s: float) -> bool:
-        """Whether a stop ends the waiting: a look at a winner that has begun is waited for."""
-        late = stopped_s > self.engine.stopped_s
-        held = self.engine.orders.held(self.job.job_id, name)
-        return errand is Errand.PREPARE or (late and not held)
-
-    def _nothing_known(self) -> str:
-        """How far the tests at the base commit were."""
-        if self.engine.orders.held(self.job.job_id, order_name(Errand.PREPARE, (0, 0))):
-            return "The tests at the base commit were still running"
-        return "The tests at the base commit had not begun"
 
     def search(self, issue: Issue, context: CodeContext, baseline: Baseline) -> RepairOutcome:
         """Evolve until something resolves the issue, the budget is spent, or somebody stops it.
@@ -262,21 +205,7 @@ class _Job:
     def score(self, baseline: Baseline, candidates: Sequence[Candidate]) -> list[Scored]:
         """Wait for the candidates' tests; those that time did not reach stay without a grade."""
         wanted = {(c.iteration, c.sample): c for c in candidates}
-        handed_out = time.monotonic()
-        while True:
-            rows = {
-                (r.iteration, r.sample): r
-                for r in self.engine.store.candidates(self.job.job_id)
-                if (r.iteration, r.sample) in wanted
-            }
-            waiting = [slot for slot, r in rows.items() if r.state is CandidateState.SAMPLED]
-            if not waiting or self._over():
-                break
-            if time.monotonic() - handed_out > RETEST_S:
-                handed_out = time.monotonic()
-                for slot in waiting:
-                    self.engine.hand_out(Errand.EVALUATE, self.job.job_id, *slot)
-            time.sleep(POLL_S)
+        rows = self.asking.tested(wanted.keys(), self._over)
         verdicts = {
             slot: Verdict.model_validate_json(row.report) if row.report else None
             for slot, row in rows.items()
@@ -311,7 +240,7 @@ class _Job:
                 return None
             self.say(Stage.FINAL_CHECK, candidates=len(pool))
             candidate = choice.scored.candidate
-            checked = self.ask(Errand.CHECK, (candidate.iteration, candidate.sample))
+            checked = self.asking.ask(Errand.CHECK, (candidate.iteration, candidate.sample))
             if not isinstance(checked, Checked):
                 return self._unchecked(baseline, pool)
             failure = self._against(baseline, candidate, checked)

@@ -18,6 +18,7 @@ from celery import Celery
 from celery.signals import worker_shutdown
 
 from engine import models
+from engine.asking import Patience
 from engine.contract import Failed, Progress, RepairOutcome, RepairRequest, Selection
 from engine.errors import EngineError
 from engine.leases import Clock, kept
@@ -173,6 +174,7 @@ def _engine(begun: StoredJob, lost: threading.Event, clock: Clock) -> Engine:
         max_wall_clock_s=settings.max_wall_clock_s,
         greedy_first=settings.greedy_first,
         clock=clock,
+        patience=Patience(again_s=min(Patience().again_s, settings.lease_s)),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import pytest
 
+from engine.asking import Asking, Patience, Queue
 from engine.candidate import Candidate
 from engine.contract import NoPatch, Patched
 from engine.errors import TestsUnavailableError
@@ -171,7 +172,7 @@ def test_trouble_that_an_earlier_start_did_not_wait_for_costs_the_next_nothing(m
 
 def test_where_nobody_works_the_job_fails_for_now_and_says_what_to_start(made: Made) -> None:
     bench = made()
-    engine = bench.engine([[projects.FIX]], hand_out=nobody, unheld_s=0.0)
+    engine = bench.engine([[projects.FIX]], hand_out=nobody, patience=Patience(unheld_s=0.0))
     with pytest.raises(TestsUnavailableError, match="evoscale worker sandbox") as told:
         repair(bench.request, engine)
     assert told.value.retryable
@@ -203,6 +204,46 @@ def test_another_jobs_errand_is_a_sign_of_life(made: Made) -> None:
     assert orders.busy()
 
 
+class Ticking:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_waiting_behind_other_jobs_costs_a_search_none_of_its_minutes(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, clock, ticking = made(), Clock(), Ticking()
+    monkeypatch.setattr("engine.asking.time", ticking)
+    monkeypatch.setattr("engine.leases.time", ticking)
+    orders, job_id = Orders(bench.database), bench.job.job_id
+    engine = bench.engine([[projects.FIX]])
+    asking = Asking(job_id, bench.store, orders, nobody, engine.stopped, clock, engine.patience)
+
+    def counted(seconds: float) -> float:
+        queue, before, since = Queue(asking), clock.spent_s(), ticking.now
+        while ticking.now - since < seconds:
+            queue.wait()
+        return clock.spent_s() - before
+
+    clock.begin()
+    assert counted(60.0) == pytest.approx(60.0, abs=0.1), "nobody works at all"
+    bench.store.add(bench.job.model_copy(update={"job_id": "another"}), "another")
+    orders.place("another", "check-0-0")
+    assert orders.lease("another", "check-0-0", "someone", 600.0)
+    assert counted(60.0) < 1.0, "somebody works at another job"
+    bench.store.add_candidate(job_id, to_row(Candidate(0, 0, "", Patch("p"), "k")))
+    assert bench.store.lease_candidate(job_id, 0, 0, "someone", 600.0)
+    assert counted(60.0) == pytest.approx(60.0, abs=0.1), "somebody works at this one too"
+
+
 def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) -> None:
     bench = made()
     stopped: list[bool] = []
@@ -213,8 +254,12 @@ def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) 
             return
         bench.test_now(errand, job_id, iteration, sample)
 
-    changed: dict[str, object] = {"hand_out": no_check, "stopped": lambda: bool(stopped)}
-    outcome = repair(bench.request, bench.engine([[projects.FIX]], stopped_s=0.0, **changed))
+    changed: dict[str, object] = {
+        "hand_out": no_check,
+        "stopped": lambda: bool(stopped),
+        "patience": Patience(stopped_s=0.0),
+    }
+    outcome = repair(bench.request, bench.engine([[projects.FIX]], **changed))
     assert isinstance(outcome, NoPatch)
     assert outcome.reason.startswith("the search was stopped on request. A patch was found")
 
