@@ -102,7 +102,8 @@ class SandboxSettings(BaseSettings):
     disk_bytes: int = Field(
         default=1024 * MIB,
         ge=16 * MIB,
-        description="Bytes of memory for a box's repository: what is written there, and the copy where it is one.",
+        description="Bytes of memory for a box's repository: what is written there, and the copy "
+        "where it is one.",
     )
     pool: int = Field(
         default=0,

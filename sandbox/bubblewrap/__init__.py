@@ -23,6 +23,7 @@ from sandbox.cgroups import ControlGroup, control_group
 from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
+from sandbox.errors import SandboxUnavailableError
 from sandbox.overlay import SYSTEM_PATH, Mounts, Space
 from sandbox.pipes import Line, PipeWalls
 from sandbox.session import (
@@ -167,12 +168,11 @@ class BubblewrapSandbox:
         return reap_control_groups() + self._store.reap()
 
     def _why_not_mounted(self) -> str | None:
-        """What keeps root from mounting, as it often may not in a container; None where it may.
-
-        Raises:
-            SandboxUnavailableError: the cache cannot be written.
-        """
-        lower = self._store.scratch().parent
+        """What keeps root from mounting, as it often may not in a container; None where it may."""
+        try:
+            lower = self._store.scratch().parent
+        except SandboxUnavailableError as error:  # the disk's fault: pruning has to work yet
+            return error.reason
         problem = mounting_problem(self._programs, self._mounts(lower, Limits()))
         if problem is not None:
             logger.warning("bubblewrap copies each repository into memory: %s", problem)

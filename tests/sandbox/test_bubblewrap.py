@@ -99,6 +99,16 @@ def test_a_cache_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
         pass
 
 
+@as_root
+def test_a_cache_that_cannot_be_written_can_still_be_opened_for_pruning(
+    open_directory: Path,
+) -> None:
+    (open_directory / "file").write_text("")
+    (open_directory / "file").chmod(0o755)
+    found = BubblewrapSandbox(settings(cache_dir=open_directory / "file/cache"))
+    assert "EVOSCALE_SANDBOX_CACHE_DIR" in found.watched["files"]
+
+
 def test_an_unfinished_image_is_removed_once_its_maker_is_gone(tmp_path: Path) -> None:
     store = Store(tmp_path, None, "bubblewrap")
     layer = tmp_path / "layer"
