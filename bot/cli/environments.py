@@ -173,9 +173,10 @@ def is_green(row: Row, passed: bool) -> bool:
 
 def _why(report: TestReport, red: Sequence[str]) -> str:
     if report.ran and red:
-        detail = [line for line in report.details.get(red[0], "").splitlines() if line.strip()]
-        # pytest marks the lines that say what went wrong; elsewhere the first line does.
-        said = [line[1:].strip() for line in detail if line.startswith("E ")] or detail
+        detail = report.details.get(red[0], "").splitlines()
+        # pytest marks the lines that say what went wrong; elsewhere the first that speaks of it.
+        marked = [line[1:].strip() for line in detail if line.startswith("E ")]
+        said = marked or telling("\n".join(detail)).splitlines()
         return f"{len(red)} red, first {red[0]}: {said[0] if said else 'no detail'}"
     if report.ran and report.statuses:
         return "tests that differ between runs"
