@@ -47,6 +47,8 @@ def patched(found: Found, choice: Choice, checked: Checked) -> Patched:
         quarantined=(*baseline.quarantined, *checked.verdict.flaky),
         trial=checked.trial.said if checked.trial else "",
         notes=baseline.notes,
+        project=checked.project,
+        beside=tuple(each.said for each in checked.neighbours),
         carried=carried(patch, Exceptions(named=frozenset(baseline.named))),
         isolation=checked.isolation,
         image=baseline.image,

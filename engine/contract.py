@@ -162,7 +162,9 @@ class Evidence(Document):
     `resolved` needs a FAIL_TO_PASS test that failed before and passes now; otherwise the honest
     word is `no_regression`. `trial` says what a second check of the FAIL_TO_PASS tests found that
     the code under test could not tell from others; `carried` are files whose change the issue asks
-    for and no test judged; `notes` say what the suite did not bear.
+    for and no test judged; `notes` say what the suite did not bear. `project` is the folder whose
+    tests these are, in a repository of several projects; `beside` says how the tests of others
+    fared that the patch touches.
     """
 
     resolved: bool
@@ -174,6 +176,8 @@ class Evidence(Document):
     trial: str = ""
     carried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    project: str = ""
+    beside: tuple[str, ...] = ()
     isolation: str
     image: str
     command: tuple[str, ...]

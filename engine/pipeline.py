@@ -258,7 +258,8 @@ class _Job:
         if checked.trial is None:
             again = scored(baseline, candidate, checked.verdict)
             return f"it did not pass its tests a second time: {again.feedback}".strip()
-        return checked.trial.failure
+        beside = (each.against for each in checked.neighbours)
+        return checked.trial.failure or next(filter(None, beside), None)
 
     def _distrust(
         self, baseline: Baseline, pool: list[Scored], rejected: Candidate, failure: str

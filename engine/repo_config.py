@@ -7,7 +7,7 @@ that names the key.
 import posixpath
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,15 +148,17 @@ class RepoConfig(ProjectConfig):
                 raise ValueError(f"{path!r} is no folder below the repository's root")
         return value
 
-    def steps_for(self, text: str) -> Steps:
+    def steps_for(self, text: str, guess: Callable[[], str] = lambda: "") -> Steps:
         """The steps of the project that a text is about, or of the whole repository.
 
         It is the one of which the text names most files, then the one whose folder it names most
-        often; of several the first.
+        often; where it names none, the one that `guess` gives, if it gives any, else the first.
         """
         if not self.projects:
             return self.steps()
-        path = max(self.projects, key=lambda each: _mentions(each, text))
+        named = [path for path in self.projects if any(_mentions(path, text))]
+        path = max(named, key=lambda each: _mentions(each, text), default="") or guess()
+        path = path or next(iter(self.projects))
         return self.projects[path].steps(path)
 
 

@@ -20,6 +20,8 @@ from engine.contract import Document, Issue, Progress, RepairJob, RepairRequest,
 from engine.errors import EngineError, StorageUnwritableError
 from engine.evaluate import Bench, Verdict, evaluate, from_row, scored, trial_spec, try_patch
 from engine.leases import kept
+from engine.localize import localize
+from engine.neighbours import Asked, Neighbour, neighbours, project_of
 from engine.orders import Errand, Orders
 from engine.selection import choose
 from engine.store import JobState, JobStore
@@ -27,7 +29,8 @@ from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
 from sandbox.images import prepare
-from sandbox.recipes.steps import Steps
+from sandbox.policy import named_in
+from sandbox.recipes.steps import HERE, Steps
 from sandbox.recipes.telling import telling
 from sandbox.settings import SandboxSettings
 from sandbox.trial import Trial, blind_trial
@@ -53,12 +56,18 @@ class Prepared(Document):
 
 
 class Checked(Document):
-    """A winner's tests once more; `trial` is missing where they already said no."""
+    """A winner's tests once more; `trial` is missing where they already said no.
+
+    `project` is the folder whose tests they are, where the repository has several, and
+    `neighbours` are the others that the patch touches.
+    """
 
     kind: Literal["checked"] = "checked"
     verdict: Verdict
     trial: Trial | None
     isolation: str
+    project: str = ""
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 class Trouble(Document):
@@ -100,11 +109,20 @@ def config_of(request: RepairRequest, checkout: Path) -> repo_config.RepoConfig:
 def steps_of(request: RepairRequest, checkout: Path) -> Steps:
     """What the owners set for the project that the issue is about.
 
+    Where the issue names no project, it is the one that holds the code that it seems to be about,
+    else the first.
+
     Raises:
         BadInputError: their file is no settings file; says which key is wrong.
     """
-    issue = request.job.issue
-    return config_of(request, checkout).steps_for(f"{issue.title}\n{issue.body}")
+    config, issue = config_of(request, checkout), request.job.issue
+
+    def holding() -> str:
+        files = localize(issue, checkout).files
+        projects = (project_of(file.path, config.projects) for file in files)
+        return next(filter(None, projects), "")
+
+    return config.steps_for(f"{issue.title}\n{issue.body}", holding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +236,29 @@ class Workshop:
         bench = Bench(self.sandbox, baseline, self._limits(baseline))
         verdict = try_patch(bench, candidate.patch)
         holds = choose([scored(baseline, candidate, verdict)]) is not None
-        trial = self._trial(baseline, candidate.patch) if holds else None
-        return Checked(verdict=verdict, trial=trial, isolation=self.sandbox.isolation)
+        if not holds:
+            return Checked(verdict=verdict, trial=None, isolation=self.sandbox.isolation)
+        project, beside = self._beside(request, candidate.patch)
+        return Checked(
+            verdict=verdict,
+            trial=self._trial(baseline, candidate.patch),
+            isolation=self.sandbox.isolation,
+            project=project,
+            neighbours=beside,
+        )
+
+    def _beside(self, request: RepairRequest, patch: Patch) -> tuple[str, tuple[Neighbour, ...]]:
+        """The project that the patch is for, and what the tests of others say that it touches."""
+        with TemporaryDirectory(prefix="evoscale-") as folder:
+            checkout = Path(folder)
+            self._unpack(request, checkout)
+            own = steps_of(request, checkout).path
+            if own == HERE:
+                return "", ()
+            named = named_in(problem(request.job).text)
+            shelf = self.settings.cache_dir / SHELF
+            asked = Asked(self.sandbox, self.settings, checkout, patch, named, shelf)
+            return own, neighbours(config_of(request, checkout), own, asked)
 
     def _trial(self, baseline: Baseline, patch: Patch) -> Trial:
         return blind_trial(self.sandbox, trial_spec(baseline), patch, self._limits(baseline))

@@ -152,6 +152,8 @@ def _search(evidence: Evidence) -> str:
         ("chosen by", prose(evidence.decided_by)),
         ("tests ran in", code(evidence.isolation)),
         ("blind trial of FAIL_TO_PASS", prose(evidence.trial) or "none"),
+        *((("tests of", code(evidence.project)),) if evidence.project else ()),
+        *((("it also touches", prose("; ".join(evidence.beside))),) if evidence.beside else ()),
         ("image", code(evidence.image)),
         ("model", code(evidence.model)),
         ("seed", str(evidence.seed)),

@@ -1,0 +1,90 @@
+"""One search in a repository of several projects: whose tests run, and what they keep from being offered."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.contract import NoPatch, Patched
+from engine.neighbours import Neighbour, touched
+from engine.pipeline import repair
+from engine.repo_config import parse
+from sandbox.contract import Patch
+from tests.engine import projects
+from tests.engine.test_pipeline import Made, made
+
+__all__ = ["made"]
+
+CONFIG = "projects:\n  till: {language: python}\n  shop: {language: python}\n"
+RED = (
+    "import sys\nfrom pathlib import Path\n\n"
+    'sys.path.insert(0, str(Path(__file__).parent.parent / "till"))\n'
+    + projects.TESTS.replace("\n\n\n", "\nfrom till import change\n\n\n", 1)
+    + "\n\ndef test_discount():\n    assert change(discounted(200, 10), 0) == 180\n"
+)
+TILL = "def change(paid, price):\n    return paid - price\n"
+TILL_TESTS = "from till import change\n\n\ndef test_change():\n    assert change(5, 3) == 2\n"
+ISSUE = "A discount of 10 percent adds 10 percent: discounted(200, 10) should be 180."
+FIX = projects.FIX.replace("### receipts.py", "### shop/receipts.py")
+EDIT = (
+    "### till/till.py\n<<<<<<< SEARCH\n    return paid - price\n=======\n    {}\n>>>>>>> REPLACE\n"
+)
+BREAKS_TILL = FIX + EDIT.format("return paid - 2 * price")
+KEEPS_TILL = FIX + EDIT.format("return -(price - paid)")
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """Two projects, of which the second has a red test."""
+    root = tmp_path / "market"
+    projects.receipts(root / "shop", RED)
+    projects.receipts(root / "till", TILL_TESTS)
+    (root / "till/receipts.py").unlink()
+    (root / "till/test_receipts.py").rename(root / "till/test_till.py")
+    (root / "till/till.py").write_text(TILL)
+    return root
+
+
+def test_a_patch_that_breaks_another_project_is_not_offered_and_the_next_is(
+    made: Made, market: Path
+) -> None:
+    bench = made(market, body=ISSUE, config=CONFIG)
+    outcome = repair(bench.request, bench.engine([[BREAKS_TILL], [FIX]]))
+    assert isinstance(outcome, Patched), outcome
+    assert bench.store.candidates(bench.job.job_id)[0].patch, "the first was tested too"
+    assert outcome.evidence.resolved
+    assert "till" not in outcome.patch
+    assert outcome.evidence.project == "shop", "the issue names none, its code lies there"
+    assert outcome.evidence.beside == ()
+    assert outcome.evidence.trial.startswith("1 of 1 passed alone")
+
+
+def test_a_patch_that_breaks_another_project_alone_ends_the_search_with_that_reason(
+    made: Made, market: Path
+) -> None:
+    bench = made(market, body=ISSUE, config=CONFIG)
+    outcome = repair(bench.request, bench.engine([[BREAKS_TILL]]))
+    assert isinstance(outcome, NoPatch)
+    broken = "it touches 'till' and breaks 1 tests there: till/test_till.py::test_change"
+    assert broken in outcome.reason
+
+
+def test_a_patch_that_keeps_both_projects_says_so(made: Made, market: Path) -> None:
+    bench = made(market, body=ISSUE, config=CONFIG)
+    outcome = repair(bench.request, bench.engine([[KEEPS_TILL]]))
+    assert isinstance(outcome, Patched), outcome
+    assert outcome.evidence.beside == ("till: 1 of 1 tests that passed before pass",)
+
+
+def test_a_file_belongs_to_the_innermost_project_and_to_no_other() -> None:
+    config = parse("projects: {a: {}, a/b: {}, c: {}}")
+    names = ("a/x.py", "a/b/y.py", "ab/z.py", "w.py")
+    patch = Patch("".join(f"--- a/{n}\n+++ b/{n}\n@@ -1 +1 @@\n-1\n+2\n" for n in names))
+    assert touched(config, "c", patch) == ("a", "a/b")
+    assert touched(config, "a", patch) == ("a/b",)
+    assert touched(config, ".", patch) == ()
+
+
+def test_a_project_whose_tests_cannot_be_run_speaks_against_the_patch() -> None:
+    assert Neighbour(path="a", kept=2, of=2).against is None
+    said = Neighbour(path="a", obstacle="no tests").against
+    assert said == "it touches 'a', whose tests cannot be run: no tests"
