@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 Wake = Callable[[str, str], object]
 
 STEPS = {JobState.QUEUED: SNAPSHOT, JobState.READY: REPAIR, JobState.FINISHED: PUBLISH}
-FIRST_WAKE_S = 15.0
 LAST_WAKE_S = {JobState.QUEUED: 60.0, JobState.READY: 900.0, JobState.FINISHED: 60.0}
 MAX_ATTEMPTS = {JobState.QUEUED: 60, JobState.READY: 5, JobState.FINISHED: 60}
 KEEP_SNAPSHOTS_S = 86_400.0
@@ -62,6 +61,15 @@ class Records:
     bookmarks: Bookmarks
 
 
+@dataclass(frozen=True, slots=True)
+class SweepRules:
+    """What the operator set: the label, where snapshots lie, and how soon a step is woken again."""
+
+    label: str
+    snapshot_dir: Path
+    first_wake_s: float = 15.0
+
+
 class Sweeps:
     """What is done every now and then. Each sweep may be repeated and may be missed."""
 
@@ -70,8 +78,7 @@ class Sweeps:
         app: App,
         records: Records,
         wake: Wake,
-        label: str,
-        snapshot_dir: Path,
+        rules: SweepRules,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
@@ -79,8 +86,9 @@ class Sweeps:
         self._inbox = records.inbox
         self._bookmarks = records.bookmarks
         self._wake = wake
-        self._label = label
-        self._snapshot_dir = snapshot_dir
+        self._label = rules.label
+        self._snapshot_dir = rules.snapshot_dir
+        self._first_wake_s = rules.first_wake_s
         self._now = now
         self._nudges: dict[str, Nudge] = {}
         self._lock = threading.Lock()
@@ -100,17 +108,20 @@ class Sweeps:
         return len(due)
 
     def _is_due(self, stored: StoredJob) -> bool:
-        """Wake after 15 s, then ever more rarely: a busy queue must not fill up with wake-ups."""
+        """Wake soon, then ever more rarely: a busy queue must not fill up with wake-ups."""
         now, job_id = self._now(), stored.job.job_id
         nudge = self._nudges.get(job_id)
         if nudge is None:
-            self._nudges[job_id] = Nudge(stored.updated_at + FIRST_WAKE_S, FIRST_WAKE_S)
+            self._nudges[job_id] = self._first_nudge(stored)
             nudge = self._nudges[job_id]
         if now < nudge.next_at:
             return False
         nudge.gap_s = min(nudge.gap_s * 2, LAST_WAKE_S[stored.state])
         nudge.next_at = now + nudge.gap_s
         return True
+
+    def _first_nudge(self, stored: StoredJob) -> Nudge:
+        return Nudge(stored.updated_at + self._first_wake_s, self._first_wake_s)
 
     def _ended_as_poison(self, stored: StoredJob) -> bool:
         job_id = stored.job.job_id

@@ -164,6 +164,13 @@ class BotSettings(WebSettings):
         description="After a crash another worker continues a step so soon; one that takes longer "
         "may run twice, safely.",
     )
+    wake_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=900,
+        description="Seconds after which a step that nobody works at is woken again: the message "
+        "may be lost, or a worker have died.",
+    )
 
     @field_validator("private_key")
     @classmethod

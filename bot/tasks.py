@@ -21,7 +21,7 @@ from bot.github import App
 from bot.github.calls import Wire
 from bot.inbox import Bookmarks, Delivery, DeliveryState, Inbox
 from bot.publish import Publisher
-from bot.reconcile import Records, Sweeps
+from bot.reconcile import Records, SweepRules, Sweeps
 from bot.settings import BotSettings
 from bot.triggers import Rules
 from engine import logs, queue
@@ -70,7 +70,8 @@ class Desk:
         self._dispatcher = Dispatcher(self.app, self.store, self.bookmarks, self._policy, wake)
         self._publisher = Publisher(self.app, self.store, self.bookmarks, configured.public_url)
         records = Records(self.store, self.inbox, self.bookmarks)
-        self._sweeps = Sweeps(self.app, records, wake, configured.label, configured.snapshot_dir)
+        rules = SweepRules(configured.label, configured.snapshot_dir, configured.wake_s)
+        self._sweeps = Sweeps(self.app, records, wake, rules)
 
     def _policy(self) -> Policy:
         """What the operator decided; asks GitHub once for the app's own login."""
@@ -336,7 +337,7 @@ def start_looking(**_: object) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     for work, gap_s in (
         (lambda: desk().dispatch(), LOOK_S),
-        (lambda: desk().wake_open_jobs(), WAKE_S),
+        (lambda: desk().wake_open_jobs(), min(WAKE_S, _configured.wake_s)),
     ):
         ticker = Ticker(work, gap_s, _stop)
         threading.Thread(target=ticker.run, name="ticker", daemon=True).start()

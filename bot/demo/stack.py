@@ -54,14 +54,24 @@ class Part:
 
 
 class Stack:
-    """The running system. `extra_env` adds settings; each side is given its own only."""
+    """The running system. `extra_env` adds settings; each side is given its own only.
+
+    `stop_s` is how long its parts may take to end of themselves before they are killed.
+    """
 
     hub: Credentials
 
     def __init__(
-        self, folder: Path, sandbox: str, extra_env: Mapping[str, str], *, record: bool = False
+        self,
+        folder: Path,
+        sandbox: str,
+        extra_env: Mapping[str, str],
+        *,
+        record: bool = False,
+        stop_s: float = STOP_S,
     ) -> None:
         self.folder = folder
+        self._stop_s = stop_s
         self.parts: dict[str, Part] = {}
         self._base = _inherited()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -141,7 +151,7 @@ class Stack:
         parts = list(self.parts.values())
         for part in reversed(parts):
             _signal(part, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + self._stop_s
         for part in parts:
             try:
                 part.process.wait(max(0.0, deadline - time.monotonic()))
@@ -153,14 +163,19 @@ class Stack:
 
 @contextmanager
 def running(
-    folder: Path, sandbox: str, extra_env: Mapping[str, str], *, record: bool = False
+    folder: Path,
+    sandbox: str,
+    extra_env: Mapping[str, str],
+    *,
+    record: bool = False,
+    stop_s: float = STOP_S,
 ) -> Iterator[Stack]:
     """Start everything below `folder`; at the end, however it comes, nothing is left running.
 
     Raises:
         StackFailedError: a part did not come up.
     """
-    stack = Stack(folder, sandbox, extra_env, record=record)
+    stack = Stack(folder, sandbox, extra_env, record=record, stop_s=stop_s)
     try:
         stack.start_all()
         yield stack

@@ -12,7 +12,7 @@ from bot.errors import GitHubUnavailableError
 from bot.github import App
 from bot.github.calls import Wire
 from bot.inbox import Bookmarks, DeliveryState, Inbox
-from bot.reconcile import MAX_ATTEMPTS, Records, Sweeps
+from bot.reconcile import MAX_ATTEMPTS, Records, SweepRules, Sweeps
 from bot.triggers import Rules, StartRepair, decide
 from engine.contract import Failed
 from engine.queue import PUBLISH, REPAIR, SNAPSHOT
@@ -38,8 +38,7 @@ class World:
             App(7, key, wire, now=lambda: self.now),
             self.records,
             lambda task, job_id: self.woken.append((task, job_id)),
-            "evoscale",
-            folder,
+            SweepRules("evoscale", folder),
             lambda: self.now,
         )
         self.github.on("GET", "/app/installations", [{"id": 5}])

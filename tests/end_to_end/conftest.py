@@ -9,7 +9,12 @@ from tests.openapi.fixtures import openapi_referee
 
 __all__ = ["openapi_referee"]
 
-SOON = {"EVOSCALE_ENGINE_LEASE_S": "2"}
+SOON = {
+    "EVOSCALE_ENGINE_LEASE_S": "2",
+    "EVOSCALE_BOT_WAKE_S": "1",
+    "EVOSCALE_BOT_WRITE_GAP_S": "0",
+}
+"""What else would be waiting: for leases of the dead, for lost messages, between two writes."""
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def play(tmp_path) -> Iterator[Callable[..., Story]]:
             told = write_script(tmp_path / "script.json", script) if script else {}
             folder = tmp_path / "stack"
             stack = open_things.enter_context(
-                running(folder, sandbox, {**SOON, **told, **env}, record=True)
+                running(folder, sandbox, {**SOON, **told, **env}, record=True, stop_s=0.0)
             )
             story = Story(stack, limit_s)
             open_things.callback(story.close)

@@ -17,6 +17,9 @@ REPOSITORY = f"{OWNER}/receipts"
 MARKER = "<!-- evoscale:status"
 LIMIT_S = 150.0
 POLL_S = 0.02
+"""Between two looks for a moment that passes."""
+END_POLL_S = 0.2
+"""Between two looks for what stays; each look takes time from what is looked at."""
 
 T = TypeVar("T")
 
@@ -45,7 +48,14 @@ class Story:
     def open_issue(self, body: str = projects.ISSUE_BODY) -> int:
         return self.driver.open_issue(REPOSITORY, projects.ISSUE_TITLE, body, as_user=PERSON)
 
-    def until(self, what: str, look: Callable[[], T | None]) -> T:
+    def label(self, project: Path) -> int:
+        """Have somebody label an issue of a new repository."""
+        self.begin(project)
+        number = self.open_issue()
+        self.driver.add_label(REPOSITORY, number, "evoscale", as_user=PERSON)
+        return number
+
+    def until(self, what: str, look: Callable[[], T | None], poll_s: float = POLL_S) -> T:
         """Wait for something that must happen; a part of the stack that ended says so at once."""
         deadline = time.monotonic() + self.limit_s
         while time.monotonic() < deadline:
@@ -53,7 +63,7 @@ class Story:
             if found:
                 return found
             self.stack.check()
-            time.sleep(POLL_S)
+            time.sleep(poll_s)
         raise AssertionError(f"{what} did not happen within {self.limit_s:.0f} s\n{self.logs()}")
 
     def done(self, jobs: int = 1) -> StoredJob:
@@ -64,7 +74,7 @@ class Story:
             finished = [job for job in recent if job.state is JobState.DONE]
             return recent[0] if len(finished) >= jobs else None
 
-        return self.until(f"{jobs} finished jobs", look)
+        return self.until(f"{jobs} finished jobs", look, END_POLL_S)
 
     def logs(self) -> str:
         folder = self.stack.folder / "logs"
