@@ -18,8 +18,14 @@ SOON = {
 
 
 @pytest.fixture
-def play(tmp_path) -> Iterator[Callable[..., Story]]:
-    """Start a stack whose model follows a script; everything ends with the test."""
+def play(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Story]]:
+    """Start a stack whose model follows a script; everything ends with the test.
+
+    Its parts are killed at once, so what they have in a temporary folder lies in the test's own.
+    """
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with ExitStack() as open_things:
 
         def start(
