@@ -32,6 +32,8 @@ IN_GVISOR = frozenset({"process 1's environment", "a device"})
 """What code reaches there: a variable that tells nothing, and a node of gVisor's own kernel."""
 ENDS_GVISORS_BOX = frozenset({"signals for process 1", "an answer forged on the line to the host"})
 """Process 1 is in reach there: whoever touches it, or the line, loses the box and proves nothing."""
+FORK_BOMBS = frozenset({"fork bomb", "fork bomb of the shell"})
+"""What limits them is around gVisor's whole kernel: the box may end before their time does."""
 WALLS = (*USES_UP, *WAY_OUT, *STATE)
 LOOK = """
 import os, subprocess
@@ -123,7 +125,9 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
         assert not grade(calc, report).resolved
     else:
         assert grade(calc, report).resolved == attack.fix, verdict_of(report)
-        assert re.search(attack.said, verdict_of(report)), verdict_of(report)
+        ends = in_gvisor(sandbox) and attack.name in FORK_BOMBS
+        said = f"{attack.said}|ran out of memory" if ends else attack.said
+        assert re.search(said, verdict_of(report)), verdict_of(report)
     if attack.harms:
         assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
         with sandbox.open(calc.image, LIMITS) as box:
