@@ -126,7 +126,7 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
     else:
         assert grade(calc, report).resolved == attack.fix, verdict_of(report)
         ends = in_gvisor(sandbox) and attack.name in FORK_BOMBS
-        said = f"{attack.said}|ran out of memory" if ends else attack.said
+        said = f"{attack.said}|the box ended with this command" if ends else attack.said
         assert re.search(said, verdict_of(report)), verdict_of(report)
     if attack.harms:
         assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
