@@ -35,6 +35,8 @@ class OnnxLocal(LocalModel):
         weights = self._folder.weights()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only: it warns of every constant that it folds
+        # A thread that waits by spinning takes a core from the tests that run beside the search.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         try:
