@@ -1,5 +1,8 @@
 """Small repositories of ours, in real boxes; a toolchain that the machine lacks is a skip."""
 
+import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 from sandbox import images
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError
-from sandbox.recipes import gradle_home
+from sandbox.recipes import gradle_home, run_reported
 from sandbox.recipes.java import JavaRecipe, required
 from sandbox.recipes.run_reported import (
     collected,
@@ -266,3 +269,13 @@ def test_ids_become_what_a_runner_takes(tmp_path: Path, monkeypatch: pytest.Monk
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert expanded(["**/*.js", "none*", "-x*"]) == ["a.js", "b.js", "-x*"]
+
+
+def test_where_no_test_can_be_chosen_the_whole_suite_is_run(tmp_path: Path):
+    report = tmp_path / "report"
+    says = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(' '.join(sys.argv[2:]))"
+    argv = [sys.executable, "-c", says, str(report)]
+    order = {"argv": argv, "select": "none", "all": ["everything"], "report": str(report)}
+    program = [sys.executable, run_reported.__file__, json.dumps(order), "one test"]
+    subprocess.run(program, check=True)
+    assert report.read_text() == "everything"
