@@ -33,6 +33,8 @@ DROPPED = re.compile(
 )
 """Options that change what is run or shown; a repair needs neither coverage nor a watcher."""
 DEPTH = 6
+MOST_WORDS = 10_000
+"""So many words of scripts are read, counted each time that a script is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class _Step:
 def choose_script(manifest: Manifest, checkout: Path) -> Script | None:
     """What the `test` script comes down to, else the runner that is among the dependencies."""
     scripts = manifest.scripts
-    steps = _steps(scripts, "pretest", 0, before=True) + _steps(scripts, "test", 0)
+    steps = _steps(scripts, "pretest", "test")
     builds: list[tuple[str, ...]] = []
     for step in steps:
         script = _script(step.words, manifest)
@@ -77,27 +79,53 @@ def choose_script(manifest: Manifest, checkout: Path) -> Script | None:
     return _by_dependency(manifest, checkout)
 
 
-def _steps(
-    scripts: Mapping[str, str], name: str, depth: int, *, before: bool = False
-) -> list[_Step]:
-    """A script's commands, with the scripts that it calls in their places.
+def _steps(scripts: Mapping[str, str], *names: str) -> list[_Step]:
+    """The commands of these scripts, one after another; what stands in a `pre` script is marked."""
+    expansion = _Expansion(scripts)
+    return [step for name in names for step in expansion.steps(name, before=name.startswith("pre"))]
 
-    What follows a `cd` is left out: it belongs to another folder.
+
+class _Expansion:
+    """Scripts with those that they call in their places, as far as `MOST_WORDS` reach.
+
+    The manifest may be hostile: scripts that call each other several times grow without bounds.
     """
-    if name not in scripts or depth > DEPTH:
-        return []
-    found: list[_Step] = []
-    for words in takewhile(lambda words: words[0] != "cd", _commands(scripts[name])):
-        called = _called(words, scripts)
+
+    def __init__(self, scripts: Mapping[str, str]) -> None:
+        self._scripts = scripts
+        self._parsed: dict[str, list[list[str]]] = {}
+        self._left = MOST_WORDS
+
+    def steps(self, name: str, *, before: bool, within: tuple[str, ...] = ()) -> list[_Step]:
+        """A script's commands; none where it is missing, or calls itself by way of `within`.
+
+        What follows a `cd` is left out: it belongs to another folder.
+        """
+        if name not in self._scripts or name in within or len(within) > DEPTH:
+            return []
+        found: list[_Step] = []
+        for words in takewhile(lambda words: words[0] != "cd", self._commands(name)):
+            self._left -= len(words)
+            if self._left < 0:
+                break
+            found += self._expanded(words, (*within, name), before=before)
+        return found
+
+    def _expanded(self, words: list[str], within: tuple[str, ...], *, before: bool) -> list[_Step]:
+        """What a command comes down to: itself, or the script that it calls with its arguments."""
+        called = _called(words, self._scripts)
         if called is None:
-            found.append(_Step(words, before))
-        else:
-            inner, more = called
-            steps = _steps(scripts, f"pre{inner}", depth + 1, before=True)
-            own = _steps(scripts, inner, depth + 1, before=before)
-            last = [_Step([*step.words, *more], step.before) for step in own[-1:]]
-            found += steps + own[:-1] + last
-    return found
+            return [_Step(words, before)]
+        inner, more = called
+        prepares = self.steps(f"pre{inner}", before=True, within=within)
+        own = self.steps(inner, before=before, within=within)
+        last = [_Step([*step.words, *more], step.before) for step in own[-1:]]
+        return prepares + own[:-1] + last
+
+    def _commands(self, name: str) -> list[list[str]]:
+        if name not in self._parsed:
+            self._parsed[name] = _commands(self._scripts[name])
+        return self._parsed[name]
 
 
 def _commands(text: str) -> list[list[str]]:
@@ -187,7 +215,7 @@ def _missing_build(manifest: Manifest, checkout: Path) -> tuple[tuple[str, ...],
     places = (checkout / (main + end) for end in ("", ".js", ".cjs", "/index.js"))
     if any(place.exists() for place in places):
         return ()
-    steps = _steps(manifest.scripts, "build", 0)
+    steps = _steps(manifest.scripts, "build")
     words = (step.words for step in steps)
     return tuple(tuple(each) for each in words if each[0] in BUILDERS or each[0] == "node")
 

@@ -92,6 +92,31 @@ def test_scripts_that_call_each_other_for_ever_lead_nowhere(
     assert chosen(write_repository, {"test": "npm run a", "a": "npm test"}) is None
 
 
+@pytest.mark.parametrize("turns", ["itself", "the next", "each other"])
+def test_scripts_that_call_each_other_many_times_are_read_to_an_end(
+    write_repository: WriteRepository, turns: str
+) -> None:
+    many = 40
+    calls = {
+        "itself": {"test": " && ".join(["npm test"] * many)},
+        "the next": {f"s{n}": " && ".join([f"npm run s{n + 1}"] * many) for n in range(6)},
+        "each other": {
+            f"s{n}": " && ".join(f"npm run s{m}" for m in range(many)) for n in range(many)
+        },
+    }[turns]
+    scripts = {"test": "npm run s0", "s6": "lint", **calls}
+    assert chosen(write_repository, scripts) is None
+
+
+def test_a_script_that_is_called_twice_stands_in_both_places(
+    write_repository: WriteRepository,
+) -> None:
+    scripts = {"test": "npm run make && npm run make -- b && mocha", "make": "tsc"}
+    found = chosen(write_repository, scripts)
+    assert found is not None
+    assert found.builds == (("tsc",), ("tsc", "b"))
+
+
 def test_without_a_script_a_dependency_or_a_folder_decides(
     write_repository: WriteRepository,
 ) -> None:
