@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SAYS = {arm.name: arm.says for arm in ARMS}
+STYLES = {"B": "-", "M": ":", "R": "--"}
+"""How an arm's line is drawn, by its name's letter; there are more arms than colours."""
 PUBLISHED = {
     "mutation SFT, self-evolve": (0.221, 0.236, 0.248, 0.252),
     "mutation SFT, reward model selects": (0.221, 0.296, 0.321, 0.345),
@@ -44,8 +46,9 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     yield from (
         "# Does it learn to improve its own patches?",
         "",
-        "Written by `evoscale train experiment`; the figures as data: "
-        f"[figures.json]({beside}/figures.json).",
+        f"Written by `{_command(config)}`; the figures as data: "
+        f"[figures.json]({beside}/figures.json). What the models were trained on is said in "
+        "[training.md](../training.md#the-experiment).",
         f"{found.tasks} held-out tasks in {found.functions} functions of packages that no stage "
         f"was trained on; {config.rl_steps} RL steps of {config.rl_prompts} prompts with 8 "
         f"samples, {config.seeds} seeds an RL arm. A sample counts as right when all examples, "
@@ -85,7 +88,7 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
         ],
     )
     yield from ("", "At equal CPU seconds of drawing:", "")
-    yield from ("", f"![Solved by CPU seconds]({beside}/seconds.png)", "")
+    yield from (f"![Solved by CPU seconds]({beside}/seconds.png)", "")
     yield from _goals(found)
     yield from ("", "## Contrasts named beforehand", "")
     yield from table(
@@ -97,6 +100,15 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     )
     yield from ("", "## Beside the published figures", "")
     yield from _published(found)
+
+
+def _command(config: ExperimentConfig) -> str:
+    """The command that repeats the run."""
+    told = (
+        f"--limit {config.limit} --seeds {config.seeds} --rl-steps {config.rl_steps} "
+        f"--rl-prompts {config.rl_prompts}"
+    )
+    return f"evoscale train experiment {told}"
 
 
 def _goals(found: Results) -> Iterator[str]:
@@ -179,7 +191,7 @@ def draw_plots(found: Results, folder: Path) -> None:
         msg = "plots need matplotlib; pip install 'evoscale[train]'"
         raise BadInputError(msg) from error
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(10.5, 5), layout="constrained")
     axes = figure.subplots()
     for name, rows in found.by_iteration.items():
         if len(rows) > 1:
@@ -191,7 +203,7 @@ def draw_plots(found: Results, folder: Path) -> None:
     figure.savefig(folder / "iterations.png", dpi=110)
 
     for plot, spends in (("samples", "samples"), ("seconds", "CPU seconds a task")):
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        figure = Figure(figsize=(10.5, 5), layout="constrained")
         axes = figure.subplots()
         for name, curve in found.pooled.items():
             last = found.by_iteration[name][-1]
@@ -205,7 +217,9 @@ def draw_plots(found: Results, folder: Path) -> None:
 def _line(axes: "Axes", label: str, told: Sequence[tuple[float, Estimate]]) -> None:
     """A curve with its interval."""
     at = [x for x, _ in told]
-    (line,) = axes.plot(at, [100 * e.mean for _, e in told], marker="o", markersize=3, label=label)
+    style = STYLES[label[0]]
+    means = [100 * e.mean for _, e in told]
+    (line,) = axes.plot(at, means, style, marker="o", markersize=3, label=label)
     low, high = [100 * e.low for _, e in told], [100 * e.high for _, e in told]
     axes.fill_between(at, low, high, alpha=0.12, color=line.get_color(), linewidth=0)
 
@@ -215,4 +229,4 @@ def _finish(axes: "Axes") -> None:
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))

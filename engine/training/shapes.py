@@ -81,9 +81,9 @@ def _mean_at(samples: Sequence[Sample], iteration: int, told: Callable[[Sample],
 CLAIMS: tuple[tuple[str, str, tuple[str, Of], tuple[str, Of]], ...] = (
     ("classical SFT gets worse when it is shown its own patches (B2, first against last)",
      "151 to 139 of 500 solved", ("B2", right_at(0)), ("B2", right_at(-1))),
-    ("mutation SFT scores higher with each iteration, E at random (M1)",
+    ("mutation SFT scores higher in the last iteration than in the first, E at random (M1)",
      "mean score 0.236 to 0.252", ("M1", score_at(-1)), ("M1", score_at(0))),
-    ("mutation SFT improves where the reward model selects E (M2)",
+    ("mutation SFT solves more in the last iteration where the reward model selects E (M2)",
      "154 to 165 of 500 solved", ("M2", right_at(-1)), ("M2", right_at(0))),
     ("selecting E by the reward model scores higher than E at random (M2 against M1, last)",
      "mean score 0.345 against 0.252", ("M2", score_at(-1)), ("M1", score_at(-1))),
@@ -91,7 +91,7 @@ CLAIMS: tuple[tuple[str, str, tuple[str, Of], tuple[str, Of]], ...] = (
      "mean score 0.465 against 0.221", ("R3", right_at(0)), ("M1", right_at(0))),
     ("RL with E improves its own patches (R3, last against first)",
      "177 to 200 of 500 solved", ("R3", right_at(-1)), ("R3", right_at(0))),
-    ("RL without E does not: RL with E gains more (R3 against R1, last)",
+    ("RL with E is ahead of RL without E in the last iteration (R3 against R1)",
      "200 against 175 of 500 solved", ("R3", right_at(-1)), ("R1", right_at(-1))),
 )  # fmt: skip
 """(claim, their figures, what is better, than what)."""
