@@ -23,6 +23,7 @@ class Counting:
         self.opened = 0
         self.closed = 0
         self.failing: Exception | None = None
+        self.before_closing: Callable[[], object] = lambda: None
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
@@ -31,6 +32,7 @@ class Counting:
         with self.inner.open(image, limits) as box:
             self.opened += 1
             yield box
+            self.before_closing()
         self.closed += 1
 
     def reap(self) -> int:
@@ -68,8 +70,7 @@ def test_a_box_that_waits_is_given_once_and_never_again(inner: Counting, image: 
         assert second is not first
         assert second.exec(["ls", "/tmp/left"]).exit_code != 0
         second.exec(["touch", "/tmp/left"])
-    until(lambda: pool.waiting() == 1)
-    assert inner.closed == 2
+    until(lambda: pool.waiting() == 1 and inner.closed == 2)
     with pool.open(image, Limits()) as third:
         assert third.exec(["ls", "/tmp/left"]).exit_code != 0
     pool.empty()
@@ -146,6 +147,17 @@ def test_a_box_that_is_being_started_is_closed_as_well(inner: Counting, image: s
     with emptied(PooledSandbox(inner, 1, MANY_CORES)) as pool, pool.open(image, Limits()):
         pass
     assert inner.closed == inner.opened == 2
+
+
+def test_a_verdict_does_not_wait_for_its_box_to_be_thrown_away(inner: Counting, image: str) -> None:
+    may_end = threading.Event()
+    inner.before_closing = lambda: may_end.wait(30)
+    with emptied(PooledSandbox(inner, 1, 1)) as pool:
+        with pool.open(image, Limits()):
+            pass
+        assert inner.closed == 0
+        may_end.set()
+    assert inner.closed == inner.opened == 2, "one was started ahead once its core was free"
 
 
 def test_what_is_raised_in_a_box_reaches_the_caller_and_closes_it(
