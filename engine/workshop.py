@@ -28,7 +28,7 @@ from engine.store import JobState, JobStore
 from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
-from sandbox.images import prepare
+from sandbox.images import Environment, prepare
 from sandbox.policy import named_in
 from sandbox.recipes.steps import HERE, Steps
 from sandbox.recipes.telling import telling
@@ -196,17 +196,9 @@ class Workshop:
             checkout = Path(folder)
             self._unpack(request, checkout)
             try:
-                environment = prepare(
-                    self.sandbox,
-                    checkout,
-                    test_command=self.test_command,
-                    settings=self.settings,
-                    steps=steps_of(request, checkout),
-                )
+                environment = self._environment(request, checkout)
             except ImageBuildError as error:
                 return Prepared(obstacle=str(error), log=telling(error.log_tail), tried=error.tried)
-        if environment.built:
-            forget(self.settings.cache_dir / SHELF, environment.image)
         note = environment.recipe
         self.on_progress(Progress(job_id=job.job_id, stage=Stage.BASELINE, note=note))
         limits, shelf = self.settings.limits(), self.settings.cache_dir / SHELF
@@ -280,11 +272,21 @@ class Workshop:
             return
         with TemporaryDirectory(prefix="evoscale-") as folder:
             self._unpack(request, Path(folder))
-            prepare(
-                self.sandbox,
-                Path(folder),
-                test_command=baseline.command,
-                settings=self.settings,
-                steps=steps_of(request, Path(folder)),
-            )
-        forget(self.settings.cache_dir / SHELF, baseline.image)
+            self._environment(request, Path(folder))
+
+    def _environment(self, request: RepairRequest, checkout: Path) -> Environment:
+        """The job's environment, always made from the same steps; one built anew is run anew.
+
+        The baseline's command takes no part: it is none of an owner's words, so a project that only
+        the owners' report describes would be one in a language that nobody knows.
+        """
+        environment = prepare(
+            self.sandbox,
+            checkout,
+            test_command=self.test_command,
+            settings=self.settings,
+            steps=steps_of(request, checkout),
+        )
+        if environment.built:
+            forget(self.settings.cache_dir / SHELF, environment.image)
+        return environment

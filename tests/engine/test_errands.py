@@ -264,6 +264,50 @@ def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) 
     assert outcome.reason.startswith("the search was stopped on request. A patch was found")
 
 
+CHECK_SH = """\
+printf '1..2\\n'
+test -s greeting.txt && echo 'ok 1 - there' || echo 'not ok 1 - there'
+grep -q hello greeting.txt && echo 'ok 2 - greets' && exit
+echo 'not ok 2 - greets'
+exit 1
+"""
+GREETS = Patch("--- a/greeting.txt\n+++ b/greeting.txt\n@@ -1 +1 @@\n-bye\n+hello\n")
+
+
+@pytest.fixture
+def plain(made: Made, tmp_path: Path) -> Bench0:
+    """A job of a language that no recipe is for, with its base runs and one candidate."""
+    repo = tmp_path / "plain"
+    repo.mkdir()
+    (repo / "check.sh").write_text(CHECK_SH)
+    (repo / "greeting.txt").write_text("bye\n")
+    bench = made(repo, body="It does not greet.", config="test_command: sh check.sh\nreport: tap\n")
+    Orders(bench.database).place(bench.job.job_id, PREPARE)
+    workshop(bench).do(Errand.PREPARE, bench.job.job_id, FIRST)
+    bench.store.add_candidate(bench.job.job_id, to_row(Candidate(0, 0, "", GREETS, "k")))
+    return bench
+
+
+def lose_image(bench: Bench0) -> str:
+    """The job's image is not on this machine any more; its name."""
+    known = bench.store.checkpointed(bench.job.job_id, BASELINE) or ""
+    assert known, Orders(bench.database).answered(bench.job.job_id, PREPARE)
+    image = Baseline.model_validate_json(known).image
+    (stored,) = (each.name for each in bench.sandbox.images() if image in each.name)
+    assert bench.sandbox.discard(stored)
+    return image
+
+
+def test_an_image_of_the_owners_own_command_alone_is_built_again_where_it_is_gone(
+    plain: Bench0,
+) -> None:
+    image = lose_image(plain)
+    workshop(plain).do(Errand.EVALUATE, plain.job.job_id, FIRST)
+    assert plain.sandbox.has_image(image)
+    (row,) = plain.store.candidates(plain.job.job_id)
+    assert row.note == "fixes 1 of 1, breaks nothing"
+
+
 def test_an_image_that_is_built_anew_is_run_anew(made: Made, tmp_path: Path) -> None:
     bench = made(projects.receipts(tmp_path / "own", projects.TESTS + "\n# built twice\n"))
     settings = bench.settings.model_copy(update={"cache_dir": tmp_path / "cache"})
