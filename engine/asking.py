@@ -1,7 +1,8 @@
 """How a search asks whoever holds boxes, and waits: for answers, and for candidates' tests.
 
 What is lost on the way, message or tester, is handed out again. While somebody works at other jobs
-and nobody at this one, its clock stands still: the minutes of a job are not spent in a queue.
+and nobody at this one, its clock stands still: the minutes of a job are not spent in a queue, until
+it has waited for as long as it may search.
 """
 
 import time
@@ -42,7 +43,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What one job asks for. `stopped()` says that its work is not wanted any more."""
+    """What one job asks for. `stopped()` says that its work is not wanted any more.
+
+    `most_left_out_s`: so much waiting behind other jobs is not counted, in all of one start.
+    """
 
     job_id: str
     store: JobStore
@@ -51,6 +55,7 @@ class Asking:
     stopped: Callable[[], bool]
     clock: Clock
     patience: Patience
+    most_left_out_s: float
 
     def ask(self, errand: Errand, slot: Slot) -> Prepared | Checked | None:
         """Have an errand done and wait for its answer; None when the search is stopped before.
@@ -129,7 +134,7 @@ class Queue:
         time.sleep(POLL_S)
         now = time.monotonic()
         if self._behind:
-            self._asking.clock.leave_out(now - self._since)
+            self._asking.clock.leave_out(now - self._since, self._asking.most_left_out_s)
         self._since = now
         if now - self._looked > LOOK_S:
             self._looked = now

@@ -1,6 +1,7 @@
 """One candidate's tests: the failing ones first, and all of them for those that fix something."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -53,12 +54,13 @@ class Verdict(Document):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What testing needs besides the candidate."""
+    """What testing needs besides the candidate; `ready()` makes what is not there yet."""
 
     sandbox: Sandbox
     baseline: Baseline
     limits: Limits
     lease_s: float = 60.0
+    ready: Callable[[], None] = lambda: None
 
 
 def try_patch(bench: Bench, patch: Patch) -> Verdict:
@@ -214,7 +216,8 @@ def scored(baseline: Baseline, candidate: Candidate, verdict: Verdict | None) ->
 def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], owner: str) -> bool:
     """Test one stored candidate under a lease; False when there was nothing to do.
 
-    Where trying it fails for no reason that has a name, it stays without a verdict and says so.
+    What is made ready first is the job's own work, so it is done under the lease too. Where trying
+    it fails for no reason that has a name, it stays without a verdict and says so.
 
     Raises:
         SandboxError: the sandbox failed; the lease runs out and the candidate is tested again.
@@ -224,6 +227,7 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
         return False
     renew = partial(store.renew_candidate, job_id, *slot, owner, bench.lease_s)
     with kept(renew, bench.lease_s):
+        bench.ready()
         verdict = _tried(bench, Patch(row.patch))
     if verdict is None:
         store.tested(job_id, *slot, None, UNTESTED)

@@ -38,10 +38,10 @@ class Clock:
         """Count from now on; what came before was waiting for others."""
         self._began = time.monotonic()
 
-    def leave_out(self, seconds: float) -> None:
-        """Do not count so much of what has passed: nothing was done in it."""
+    def leave_out(self, seconds: float, most_s: float) -> None:
+        """Do not count so much of what has passed: nothing was done in it; `most_s` in all."""
         if self._began is not None:
-            self._left_out_s += seconds
+            self._left_out_s = min(self._left_out_s + seconds, most_s)
 
     def spent_s(self) -> float:
         """What has been counted so far."""

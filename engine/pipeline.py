@@ -97,6 +97,7 @@ class _Job:
             engine.stopped,
             engine.clock,
             engine.patience,
+            most_left_out_s=self.budget.wall_clock_s,
         )
 
     def run(self) -> RepairOutcome:

@@ -213,8 +213,8 @@ class Workshop:
         baseline = self._baseline(job_id)
         if baseline is None:
             return
-        self._make_sure_of_image(request, baseline)
-        bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s)
+        ready = partial(self._make_sure_of_image, request, baseline)
+        bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s, ready)
         evaluate(self.store, bench, job_id, slot, self.owner)
 
     def _check(self, request: RepairRequest, slot: tuple[int, int]) -> Checked | Trouble:

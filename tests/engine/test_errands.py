@@ -26,6 +26,7 @@ from engine.workshop import (
     order_name,
 )
 from sandbox.contract import Limits, Patch, Sandbox
+from sandbox.errors import ImageBuildError
 from tests.engine import projects
 from tests.engine.test_pipeline import Bench0, Made, made
 
@@ -225,7 +226,8 @@ def test_waiting_behind_other_jobs_costs_a_search_none_of_its_minutes(
     monkeypatch.setattr("engine.leases.time", ticking)
     orders, job_id = Orders(bench.database), bench.job.job_id
     engine = bench.engine([[projects.FIX]])
-    asking = Asking(job_id, bench.store, orders, nobody, engine.stopped, clock, engine.patience)
+    given = (nobody, engine.stopped, clock, engine.patience)
+    asking = Asking(job_id, bench.store, orders, *given, most_left_out_s=100.0)
 
     def counted(seconds: float) -> float:
         queue, before, since = Queue(asking), clock.spent_s(), ticking.now
@@ -242,6 +244,8 @@ def test_waiting_behind_other_jobs_costs_a_search_none_of_its_minutes(
     bench.store.add_candidate(job_id, to_row(Candidate(0, 0, "", Patch("p"), "k")))
     assert bench.store.lease_candidate(job_id, 0, 0, "someone", 600.0)
     assert counted(60.0) == pytest.approx(60.0, abs=0.1), "somebody works at this one too"
+    bench.store.tested(job_id, 0, 0, None, "")
+    assert counted(60.0) == pytest.approx(20.0, abs=2.0), "it has waited long enough"
 
 
 def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) -> None:
@@ -306,6 +310,23 @@ def test_an_image_of_the_owners_own_command_alone_is_built_again_where_it_is_gon
     assert plain.sandbox.has_image(image)
     (row,) = plain.store.candidates(plain.job.job_id)
     assert row.note == "fixes 1 of 1, breaks nothing"
+
+
+def test_a_jobs_own_build_that_fails_is_work_at_that_job(plain: Bench0) -> None:
+    lose_image(plain)
+    orders, job_id = Orders(plain.database), plain.job.job_id
+    held: list[bool] = []
+
+    def fail(*_: object) -> NoReturn:
+        held.append(orders.busy(job_id))
+        raise ImageBuildError("copy", "it cannot be built")
+
+    broken = Broken(plain.sandbox)
+    broken.build = fail
+    with pytest.raises(ImageBuildError, match="cannot be built"):
+        workshop(plain, broken).do(Errand.EVALUATE, job_id, FIRST)
+    assert held == [True]
+    assert orders.busy(job_id), "who asks next sees that it was tried"
 
 
 def test_an_image_that_is_built_anew_is_run_anew(made: Made, tmp_path: Path) -> None:
