@@ -11,7 +11,8 @@ from sandbox.planted import text_of
 from sandbox.recipes.layers import program
 from sandbox.reported_canaries import order_of
 
-SOURCE_BYTES = 1024 * 1024
+SOURCE_BYTES = 128 * 1024
+"""A larger file is not read: reading is done where no limit of a box holds."""
 LOOK_S = 60.0
 PATHS = TypeAdapter(list[str])
 

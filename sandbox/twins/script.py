@@ -8,7 +8,7 @@ changes the first comparison of the test, so that a judge of values that always 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sandbox.twins.script_tests import Call, arguments, calls, path_of
+from sandbox.twins.script_tests import Call, Path, arguments, paths
 from sandbox.twins.script_tokens import Script, UnreadableScriptError, read
 
 GIVES_WAY = ("todo", "expectFailure", "fails", "failing")
@@ -58,9 +58,10 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     """
     try:
         script = read(source)
-    except (UnreadableScriptError, RecursionError):
+        path = _find(script, paths(script), wanted)
+    except UnreadableScriptError:
         return None
-    call = _find(calls(script), wanted)
+    call = None if path is None else path[-1]
     function = None if call is None else _wrapper(script, call, wanted)
     if call is None or function is None:
         return None
@@ -82,25 +83,23 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
 def titles_alone(source: str, wanted: Wanted) -> tuple[str, ...]:
     """The titles of a test and of the tests around it; none where another test bears its title."""
     script = read(source)
-    found = calls(script)
-    call = _find(found, wanted)
-    if call is None or [c.title for c in found if c.is_test].count(call.title) > 1:
+    found = paths(script)
+    path = _find(script, found, wanted)
+    if path is None or [p[-1].title for p in found if p[-1].is_test].count(path[-1].title) > 1:
         return ()
-    return tuple(each.title or "" for each in path_of(call, found) if each.is_test)
+    return tuple(each.title or "" for each in path if each.is_test)
 
 
-def _find(found: list[Call], wanted: Wanted) -> Call | None:
-    named: list[Call] = []
-    for call in (each for each in found if each.is_test):
-        path = path_of(call, found)
+def _find(script: Script, found: list[Path], wanted: Wanted) -> Path | None:
+    named: list[Path] = []
+    for path in (each for each in found if each[-1].is_test):
         titles = [each.title for each in path]
         if None not in titles and wanted.joint.join(map(str, titles)) == wanted.titles:
-            named.append(call)
-    if len(named) != 1 or any(
-        w in each.options for each in path_of(named[0], found) for w in GIVES_WAY
-    ):
+            named.append(path)
+    if len(named) != 1:
         return None
-    return named[0]
+    options = (script.span(*one) for each in named[0] for one in each.options)
+    return None if any(w in text for text in options for w in GIVES_WAY) else named[0]
 
 
 def _wrapper(script: Script, call: Call, wanted: Wanted) -> tuple[str, str] | None:
@@ -130,9 +129,11 @@ def _other_value(script: Script, call: Call, wanted: Wanted) -> Edit | None:
     """The edit by which the first comparison that is always reached cannot hold."""
     if call.function.body is None:
         return None
+    seen = call.function.body[0]
     for at in _statements(script, *call.function.body):
-        if any(t.text == "return" for t in script.tokens[call.function.body[0] : at]):
+        if any(script.text(each) == "return" for each in range(seen, at)):
             return None
+        seen = at
         found = _comparison(script, at, wanted)
         if found is not None:
             return found

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sandbox.twins.script_tokens import Script
+from sandbox.twins.script_tokens import Script, UnreadableScriptError
 
 SUITES = frozenset({"describe", "suite", "context"})
 TESTS = frozenset({"it", "test", "specify"})
@@ -13,6 +13,9 @@ PLAIN_ESCAPES = frozenset("'\"`\\/")
 """Characters that an escaped one stands for itself; a title with any other is not read."""
 RETURN_TYPE = 40
 """Within so many tokens of its parameters an arrow function has its arrow."""
+MOST_CALLS = 2000
+DEEPEST = 32
+"""Beyond so many declarations, or so many around each other, a file is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Function:
 class Call:
     """A call that declares a suite or a test; `title` is None where it is no plain text.
 
-    `options` are its other arguments as they are written.
+    `options` are its other arguments by their first and last tokens.
     """
 
     is_test: bool
@@ -38,18 +41,34 @@ class Call:
     function: Function
     first: int
     last: int
-    options: str
+    options: tuple[tuple[int, int], ...]
 
 
-def calls(script: Script) -> list[Call]:
-    """All declarations of suites and tests, in order."""
+Path = tuple[Call, ...]
+"""A declaration, which comes last, and those around it from the outside in."""
+
+
+def paths(script: Script) -> list[Path]:
+    """All declarations of suites and tests, in order.
+
+    Raises:
+        UnreadableScriptError: there are too many, or they lie too deep.
+    """
+    found: list[Path] = []
+    around: list[Call] = []
+    for call in _calls(script):
+        while around and around[-1].last < call.first:
+            around.pop()
+        around.append(call)
+        if len(around) > DEEPEST or len(found) == MOST_CALLS:
+            raise UnreadableScriptError(f"too many tests, or too deep, at token {call.first}")
+        found.append(tuple(around))
+    return found
+
+
+def _calls(script: Script) -> Iterator[Call]:
     found = (_call(script, at) for at, token in enumerate(script.tokens) if token.kind == "word")
-    return [call for call in found if call is not None]
-
-
-def path_of(call: Call, among: list[Call]) -> list[Call]:
-    """A call and those around it, from the outside in."""
-    return [each for each in among if each.first <= call.first and call.last <= each.last]
+    return (call for call in found if call is not None)
 
 
 def _call(script: Script, at: int) -> Call | None:
@@ -65,8 +84,7 @@ def _call(script: Script, at: int) -> Call | None:
     if len(functions) != 1 or not given:
         return None
     (function,) = functions
-    others = [one for one in given[1:] if one[0] != function.first]
-    options = " ".join(script.span(*one) for one in others)
+    options = tuple(one for one in given[1:] if one[0] != function.first)
     title = _title(script, *given[0])
     return Call(is_test, title, function, at, end, options)
 

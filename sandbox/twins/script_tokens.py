@@ -27,6 +27,9 @@ BEFORE_PATTERN = frozenset(
 ENDS_A_VALUE = frozenset({")", "]", "}", "++", "--", "<"})
 """Signs after which a slash divides; `<` because `</` is markup."""
 DEPTH = 20
+MOST_CHARS = 128 * 1024
+"""A longer text is not read: it is a repository's, and it is read where no limit of a box holds."""
+MOST_TOKENS = 40_000
 
 
 class UnreadableScriptError(ValueError):
@@ -68,8 +71,11 @@ def read(source: str) -> Script:
     """Read a text.
 
     Raises:
-        UnreadableScriptError: a quote or a bracket has no partner, or a character has no place.
+        UnreadableScriptError: a quote, a comment or a bracket has no partner, a character has no
+            place, or it is too much.
     """
+    if len(source) > MOST_CHARS:
+        raise UnreadableScriptError(f"more than {MOST_CHARS} characters")
     tokens, end = _scan(source, 0, DEPTH)
     if end != len(source):
         raise UnreadableScriptError(f"a bracket too many at {end}")
@@ -87,6 +93,8 @@ def _scan(source: str, at: int, depth: int) -> tuple[list[Token], int]:
         at = space.end() if space else at
         if at == len(source):
             return tokens, at
+        if len(tokens) == MOST_TOKENS:
+            raise UnreadableScriptError(f"more than {MOST_TOKENS} tokens")
         token = _token(source, at, tokens[-1] if tokens else None, depth)
         braces += {"{": 1, "}": -1}.get(token.text, 0)
         if braces < 0:
@@ -96,6 +104,9 @@ def _scan(source: str, at: int, depth: int) -> tuple[list[Token], int]:
 
 
 def _token(source: str, at: int, before: Token | None, depth: int) -> Token:
+    # What is never closed ends the reading, or each that follows would be sought to the end again.
+    if source.startswith("/*", at):
+        raise UnreadableScriptError(f"a comment is never closed at {at}")
     if source[at] == "`":
         return _made("template", source, at, _template_end(source, at + 1, depth))
     kinds: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -105,7 +116,7 @@ def _token(source: str, at: int, before: Token | None, depth: int) -> Token:
         ("sign", SIGN),
     )
     if source[at] == "/" and _begins_pattern(before):
-        kinds = (("pattern", PATTERN), *kinds)
+        kinds = (("pattern", PATTERN),)
     for kind, form in kinds:
         found = form.match(source, at)
         if found:

@@ -3,7 +3,10 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,11 @@ from hypothesis import strategies as st
 
 from sandbox.twins import go
 from sandbox.twins.script import Wanted, titles_alone, turned
-from sandbox.twins.script_tokens import UnreadableScriptError, read
+from sandbox.twins.script_tests import DEEPEST, MOST_CALLS
+from sandbox.twins.script_tokens import MOST_CHARS, MOST_TOKENS, UnreadableScriptError, read
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 HEAD = """
 const assert = require('node:assert')
@@ -142,6 +149,75 @@ def test_subtests_are_found_in_the_tests_around_them() -> None:
     assert turned(text, WANTED) is not None
     assert titles_alone(text, WANTED) == ("calc", "adds")
     assert titles_alone(f"{text}\ndescribe('x', () => {{ it('adds', () => {{}}) }})", WANTED) == ()
+
+
+ADDS = Wanted("adds", " > ", "0")
+COUNT = 100
+
+
+def nested(count: int, opened: str, closed: str) -> str:
+    return opened * count + closed * count
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/* " * COUNT, "a comment is never closed at 0"),
+        ("(/a[" * COUNT, "no token begins at 1"),
+        ("a" * (MOST_CHARS + 1), f"more than {MOST_CHARS} characters"),
+        ("," * (MOST_TOKENS + 1), f"more than {MOST_TOKENS} tokens"),
+        (nested(COUNT, "`${", "}`"), "templates lie in templates too deep"),
+    ],
+)
+def test_a_text_that_costs_much_is_refused_at_once(text: str, said: str) -> None:
+    with pytest.raises(UnreadableScriptError, match=said):
+        read(text)
+    assert turned(text, ADDS) is None
+
+
+def test_many_tests_or_deep_ones_are_refused() -> None:
+    one = "it('adds', () => {})"
+    assert turned(nested(DEEPEST - 1, "it('a',[", "],f=>f)"), ADDS) is None
+    around = "describe('a',()=>{", "})"
+    titled = Wanted(" > ".join(["a"] * (DEEPEST - 1) + ["adds"]), " > ", "0")
+    assert turned(one.join([around[0] * (DEEPEST - 1), around[1] * (DEEPEST - 1)]), titled)
+    deeper = Wanted(f"a > {titled.titles}", " > ", "0")
+    assert turned(one.join([around[0] * DEEPEST, around[1] * DEEPEST]), deeper) is None
+    assert turned(f"{one};" + "it('b',f=>f);" * (MOST_CALLS - 1), ADDS) is not None
+    assert turned(f"{one};" + "it('b',f=>f);" * MOST_CALLS, ADDS) is None
+
+
+def steps(text: str) -> int:
+    """How many instructions of Python it takes to turn a test around."""
+    count = 0
+
+    def step(frame: FrameType, event: str, _: object) -> "TraceFunction":
+        nonlocal count
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        count += event == "opcode"
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        turned(text, ADDS)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} it('adds',()=>{{}})",
+        "it('adds',()=>{{{}}})",
+        "it('adds',()=>{{}});describe('b',()=>{{{}}})",
+    ],
+)
+@pytest.mark.parametrize("part", ["it('b',f=>f);", "t;", "t.a();", "/* */", "`${t}`;", "(a:b);"])
+def test_twice_the_text_takes_twice_the_work(form: str, part: str) -> None:
+    some, twice = (steps(form.format(part * (count * COUNT))) for count in (3, 6))
+    assert twice < 2.2 * some
 
 
 @given(st.text(alphabet="it('adds,=>{}/\\`$\"\n x", max_size=80))
