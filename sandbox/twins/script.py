@@ -20,7 +20,9 @@ COMPARES = frozenset(
 HOLDS = frozenset({"assert", "ok", "isTrue"})
 RAISES = frozenset({"throws", "throw", "toThrow", "toThrowError"})
 BETWEEN = frozenset({"to", "be", "deep", "that", "is", "have"})
-ASSERTING = frozenset({"t", "chai", "strict", *COMPARES, *HOLDS, *RAISES})
+LEADS = frozenset({"t", "chai", "assert", "strict", "deep"})
+"""What may stand before a judgement that is no `expect`; another word, as `not`, may reverse it."""
+ASSERTING = LEADS | COMPARES | HOLDS | RAISES
 """What a statement that compares begins with, where it is no `expect`."""
 CONDITIONS = frozenset({"if", "for", "while", "with"})
 NEEDS_A_VALUE = frozenset({"else", "do", "return", "typeof", "void", "new", "in", "of"})
@@ -170,8 +172,8 @@ def _comparison(script: Script, at: int, wanted: Wanted) -> Edit | None:
     while script.text(at + 1) == "." and script.kind(at + 2) == "word":
         at += 2
         words.append(script.text(at))
-    between = BETWEEN | {"resolves"} if awaited else BETWEEN
-    if not words or script.text(at + 1) != "(" or (expects and set(words[:-1]) - between):
+    between = (BETWEEN | {"resolves"} if awaited else BETWEEN) if expects else LEADS
+    if not words or script.text(at + 1) != "(" or set(words[:-1]) - between:
         return None
     given = list(arguments(script, at + 1))
     actual = list(arguments(script, head)) if expects else given[:1]

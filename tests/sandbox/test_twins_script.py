@@ -47,6 +47,7 @@ FORMS = {
 TWO_TWINS = frozenset(FORMS) - {
     "an expression", "a promise", "an early return", "caught", "a condition",
 }  # fmt: skip
+ADDS = Wanted("adds", " > ", "0")
 WANTED = Wanted("calc > adds", " > ", "0stranger0", context=True)
 
 
@@ -144,6 +145,29 @@ def test_what_expects_is_turned_around_by_what_is_expected() -> None:
         assert len(found.twins) == 1
 
 
+REVERSED = (
+    "assert.not.equal(f(), 3)",
+    "assert.not.ok(f())",
+    "t.assert.not.throws(f)",
+    "ok.not.equal(1, 2)",
+)
+PLAIN = (
+    "chai.assert.equal(f(), 3)",
+    "t.assert.ok(f())",
+    "assert.strict.equal(f(), 3)",
+    "assert(f())",
+)
+
+
+def test_a_word_that_is_not_known_may_reverse_a_comparison() -> None:
+    count = {}
+    for text in (*REVERSED, *PLAIN):
+        found = turned(f"it('adds', () => {{ {text} }})", ADDS)
+        assert found is not None
+        count[text] = len(found.twins)
+    assert count == dict.fromkeys(REVERSED, 1) | dict.fromkeys(PLAIN, 2)
+
+
 def test_subtests_are_found_in_the_tests_around_them() -> None:
     text = "test('calc', async (t) => { await t.test('adds', () => {}) })"
     assert turned(text, WANTED) is not None
@@ -151,7 +175,6 @@ def test_subtests_are_found_in_the_tests_around_them() -> None:
     assert titles_alone(f"{text}\ndescribe('x', () => {{ it('adds', () => {{}}) }})", WANTED) == ()
 
 
-ADDS = Wanted("adds", " > ", "0")
 COUNT = 100
 
 
