@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.base_runs import GOOD, run_base
+from engine.base_runs import GOOD, forget, run_base
 from engine.contract import Document
 from engine.obstacles import none_passes, unusable
 from engine.repo_config import RepoConfig
@@ -93,6 +93,8 @@ def _look(config: RepoConfig, path: str, asked: Asked) -> Neighbour:
         )
     except ImageBuildError as error:
         return Neighbour(path=path, obstacle=str(error))
+    if made.built:
+        forget(asked.shelf, made.image)
     limits = asked.settings.limits()
     suite = TestSpec(made.image, made.command, named=asked.named)
     runs = run_base(asked.sandbox, suite, limits, asked.shelf)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import NoPatch, Patched
-from engine.neighbours import Neighbour, touched
+from engine.neighbours import Asked, Neighbour, neighbours, touched
 from engine.pipeline import repair
 from engine.repo_config import parse
 from sandbox.contract import Patch
@@ -30,6 +30,10 @@ EDIT = (
 )
 BREAKS_TILL = FIX + EDIT.format("return paid - 2 * price")
 KEEPS_TILL = FIX + EDIT.format("return -(price - paid)")
+CHANGE = (
+    "--- a/{file}\n+++ b/{file}\n@@ -1,2 +1,2 @@\n def change(paid, price):\n"
+    "-    return paid - price\n+    return -(price - paid)\n"
+)
 
 
 @pytest.fixture
@@ -73,6 +77,29 @@ def test_a_patch_that_keeps_both_projects_says_so(made: Made, market: Path) -> N
     outcome = repair(bench.request, bench.engine([[KEEPS_TILL]]))
     assert isinstance(outcome, Patched), outcome
     assert outcome.evidence.beside == ("till: 1 of 1 tests that passed before pass",)
+
+
+def test_a_project_whose_image_is_built_anew_is_run_anew(
+    made: Made, market: Path, tmp_path: Path
+) -> None:
+    (market / "till/test_till.py").write_text(TILL_TESTS + "\n# built twice\n")
+    bench, shelf = made(market, body=ISSUE, config=CONFIG), tmp_path / "shelf"
+    patch = Patch(CHANGE.format(file="till/till.py"))
+    asked = Asked(bench.sandbox, bench.settings, market, patch, frozenset(), shelf)
+
+    def said() -> str:
+        (till,) = neighbours(parse(CONFIG), "shop", asked)
+        return till.said
+
+    fresh = "till: 1 of 1 tests that passed before pass"
+    assert said() == fresh
+    (entry,) = shelf.iterdir()
+    entry.write_text(entry.read_text().replace('::test_change":"PASSED"', '::test_old":"PASSED"'))
+    assert said() == "till: 0 of 1 tests that passed before pass", "what is kept is read"
+    image = entry.name.rpartition("-")[0]
+    (stored,) = (each.name for each in bench.sandbox.images() if image in each.name)
+    assert bench.sandbox.discard(stored)
+    assert said() == fresh
 
 
 def test_a_file_belongs_to_the_innermost_project_and_to_no_other() -> None:
