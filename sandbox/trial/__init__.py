@@ -8,7 +8,7 @@ heart, and code that reads the test's own source to find out which of the two it
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
@@ -17,6 +17,7 @@ from sandbox.reports import OK, TESTS_FAILED
 from sandbox.runner import lay
 from sandbox.trial import go, python, script
 from sandbox.trial.showing import Showing, Tree
+from sandbox.unified_diff import FileChange
 
 MOST_TESTS = 5
 Show = Callable[[Tree, str], Iterator[Showing]]
@@ -26,6 +27,14 @@ SHOWN: Mapping[str, Show] = {
     "go": go.showings,
 }
 """By runner, how its tests are shown; those of others are not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one showing: its exit code, None out of time; or why nothing could be laid."""
+
+    exit_code: int | None
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +67,49 @@ def blind_trial(sandbox: Sandbox, spec: TestSpec, patch: Patch, limits: Limits) 
     if show is None:
         return Trial(untried=spec.fail_to_pass)
     showings = _showings(sandbox, spec, limits, show)
-    tried = tuple(dict.fromkeys(showing.test for showing in showings))
-    untried = tuple(test for test in spec.fail_to_pass if test not in tried)
     changes = judged(patch, Exceptions(named=spec.named))
     secrets.SystemRandom().shuffle(showings)
+    tried = {showing.test for showing in showings}
     for showing in showings:
-        file = showing.file
-        with sandbox.open(spec.image, limits) as box:
-            laid = [each for each in spec.files if file is None or each.path != file.path]
-            obstacle = lay(box, changes, laid if file is None else [*laid, file])
-            if obstacle is not None:
-                return Trial((), spec.fail_to_pass, obstacle)
-            exit_code = box.exec(showing.argv).exit_code
-        failure = _failure(showing, exit_code)
-        if failure is not None:
-            return Trial(tried, untried, failure)
-    return Trial(tried, untried)
+        if showing.test not in tried:
+            continue
+        outcome = _shown(sandbox, spec, limits, showing, changes)
+        if outcome.obstacle is not None:
+            return Trial((), spec.fail_to_pass, outcome.obstacle)
+        failure = _failure(showing, outcome.exit_code)
+        if failure is None:
+            continue
+        if not _says_nothing(sandbox, spec, limits, showing):
+            return _trial(spec, tried, failure)
+        tried.remove(showing.test)
+    return _trial(spec, tried, None)
+
+
+def _trial(spec: TestSpec, tried: Collection[str], failure: str | None) -> Trial:
+    untried = tuple(test for test in spec.fail_to_pass if test not in tried)
+    return Trial(tuple(test for test in spec.fail_to_pass if test in tried), untried, failure)
+
+
+def _shown(
+    sandbox: Sandbox,
+    spec: TestSpec,
+    limits: Limits,
+    showing: Showing,
+    changes: Sequence[FileChange],
+) -> Outcome:
+    """What a test does in a fresh box with these changes."""
+    file = showing.file
+    laid = [each for each in spec.files if file is None or each.path != file.path]
+    with sandbox.open(spec.image, limits) as box:
+        obstacle = lay(box, changes, laid if file is None else [*laid, file])
+        if obstacle is not None:
+            return Outcome(None, obstacle)
+        return Outcome(box.exec(showing.argv).exit_code)
+
+
+def _says_nothing(sandbox: Sandbox, spec: TestSpec, limits: Limits, showing: Showing) -> bool:
+    """Whether a twin passes without any patch: no test ran, or the twin cannot fail."""
+    return showing.turned and _shown(sandbox, spec, limits, showing, ()).exit_code == OK
 
 
 def _failure(showing: Showing, exit_code: int | None) -> str | None:

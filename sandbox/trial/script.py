@@ -46,7 +46,7 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     if len(made) != 1:
         return  # nowhere, or in two files under one name
     ((place, found),) = made
-    argv = _argv(tree.spec.command, place, test)
+    argv = _argv(tree.spec.command, place, test, found.titles)
     if argv is not None:
         yield from _shown(test, argv, place.path, found)
 
@@ -78,7 +78,9 @@ def _places(tree: Tree, test: str) -> Iterator[Place]:
             yield Place(path, text, wanted)
 
 
-def _argv(command: TestCommand, place: Place, test: str) -> tuple[str, ...] | None:
+def _argv(
+    command: TestCommand, place: Place, test: str, titles: tuple[str, ...]
+) -> tuple[str, ...] | None:
     """The recipe's command for one test; None where it is none of a recipe's."""
     order = dict(order_in(command))
     words = words_of(order, "argv")
@@ -91,8 +93,8 @@ def _argv(command: TestCommand, place: Place, test: str) -> tuple[str, ...] | No
         return command_line(with_order(command, order), [])
     if order.get("select") != "files":
         return None
-    name = " ".join(place.wanted.titles.split(place.wanted.joint))
-    order["argv"] = [*words, BY_NAME[command.runner], f"^{_escaped(name)}$"]
+    # Not out of the id: a title may hold what ids join titles with.
+    order["argv"] = [*words, BY_NAME[command.runner], f"^{_escaped(' '.join(titles))}$"]
     return command_line(with_order(command, order), [test])
 
 

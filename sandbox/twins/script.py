@@ -32,8 +32,12 @@ Edit = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A file with one test prepared: `control` passes where the test does, `twins` must fail."""
+    """A file with one test prepared: `control` passes where the test does, `twins` must fail.
 
+    `titles` are those of the suites around the test from the outside in, and its own.
+    """
+
+    titles: tuple[str, ...]
     control: str
     twins: tuple[str, ...]
 
@@ -63,10 +67,10 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
         path = _find(script, paths(script), wanted)
     except UnreadableScriptError:
         return None
-    call = None if path is None else path[-1]
-    function = None if call is None else _wrapper(script, call, wanted)
-    if call is None or function is None:
+    function = None if path is None else _wrapper(script, path[-1], wanted)
+    if path is None or function is None:
         return None
+    call = path[-1]
     before, after = function
     start = script.tokens[call.function.first].start
     end = script.tokens[call.function.last].end
@@ -79,7 +83,8 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     other = _other_value(script, call, wanted)
     if other is not None:
         twins.append(made("void", other))
-    return Turned(made("void"), tuple(twins))
+    titles = tuple(each.title or "" for each in path)
+    return Turned(titles, made("void"), tuple(twins))
 
 
 def titles_alone(source: str, wanted: Wanted) -> tuple[str, ...]:

@@ -130,6 +130,21 @@ def test_an_honest_fix_passes_the_blind_trial(runner: str, showing: Sandbox, sui
     assert trial == Trial(tried=spec.fail_to_pass)
 
 
+@pytest.mark.parametrize("runner", ["jest", "vitest"])
+def test_a_title_may_hold_what_ids_join_titles_with(
+    runner: str, showing: Sandbox, tmp_path: Path
+) -> None:
+    files = repository(runner)
+    suite = files["test/calc.test.js"].replace("'adds'", "'says a > b (c)'")
+    found = prepared_for(showing, tmp_path, {**files, "test/calc.test.js": suite})
+    test = id_of(runner, "says a > b (c)")
+    spec = TestSpec(found.image, found.command, fail_to_pass=(test,))
+    assert run_tests(showing, spec, None, LIMITS).statuses[test] == "FAILED"
+    assert blind_trial(showing, spec, honest(runner).patch, LIMITS) == Trial(tried=(test,))
+    sparing = next(fake for fake in SPARING if fake.runner == runner)
+    assert blind_trial(showing, spec, sparing.patch, LIMITS).failure is not None
+
+
 SCRIPT = "require('node:assert').strictEqual(require('..').add(2, 2), 4)\n"
 ENDS = "if (process.argv[1].endsWith('script.js')) process['ex' + 'it'](0)\n"
 
