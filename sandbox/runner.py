@@ -157,8 +157,7 @@ def lay(box: Box, changes: Sequence[FileChange], files: Sequence[TestFile]) -> s
 
 def _own_program(box: Box, program: str, order: Mapping[str, object]) -> ExecResult:
     """Run one of our programs with an order as its standard input."""
-    argv = ["python3", "-I", "-S", "-c", program]
-    return box.exec(argv, stdin=json.dumps(order).encode(), wall_clock_s=LAY_S)
+    return box.run_program(program, stdin=json.dumps(order).encode(), wall_clock_s=LAY_S)
 
 
 def broken_seals(

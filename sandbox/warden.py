@@ -2,9 +2,9 @@
 
 It takes one request at a time on standard input (a line of JSON, then raw bytes) and answers on
 standard output in the same way. It needs nothing but Python's standard library, because the image
-belongs to somebody else; `sandbox.warden_files` is sent in front of it. As process 1 it cannot be
-signalled from inside its own namespace, and as it is not dumpable, code of the same user can read
-neither its memory nor its descriptors.
+belongs to somebody else; `sandbox.warden_files` and `warden_fork` are sent in front of it. As
+process 1 it cannot be signalled from inside its own namespace, and as it is not dumpable, code of
+the same user can read neither its memory nor its descriptors.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sandbox.warden_files import copy_tree, read, write
+    from sandbox.warden_fork import Process, fork
 
 PR_SET_DUMPABLE = 4
 CHUNK = 65536
@@ -85,7 +86,7 @@ class Tape:
 class Run:
     """A command under way."""
 
-    process: subprocess.Popen[bytes]
+    process: "Process"
     stdin: memoryview
     deadline: float
     tape: Tape
@@ -265,15 +266,21 @@ def supervise(run: Run, orders: Orders) -> None:
         run.exit_code = 128 - status if status < 0 else status
 
 
+def begin(request: dict[str, object], orders: Orders) -> "Process":
+    """Start what a request names: a command, or a program of ours."""
+    if request["op"] == "program":
+        return fork(str(request["program"]), REPO, orders.env)
+    return start([str(part) for part in _list(request["argv"])], orders)
+
+
 def execute(
     request: dict[str, object], data: bytes, orders: Orders
 ) -> tuple[dict[str, object], bytes]:
-    """Run one command and say what it did."""
-    argv = [str(part) for part in _list(request["argv"])]
+    """Run one command or program and say what it did."""
     begun, killed = time.monotonic(), oom_kills()
     tape = Tape(int(str(request["keep"])))
     try:
-        process = start(argv, orders)
+        process = begin(request, orders)
     except OSError as error:
         tape.add(f"cannot start: {error}\n".encode())
         return {"exit_code": 126, "truncated": False, "duration_s": 0.0}, tape.text()
@@ -297,7 +304,7 @@ def answer_to(
     request: dict[str, object], data: bytes, orders: Orders
 ) -> tuple[dict[str, object], bytes]:
     """Do what a request asks."""
-    if request["op"] == "exec":
+    if request["op"] in ("exec", "program"):
         return execute(request, data, orders)
     path = str(request["path"])
     try:

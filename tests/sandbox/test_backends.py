@@ -55,3 +55,30 @@ def test_localhost_has_a_name_and_the_machines_name_servers_are_not_shown(
         said = box.exec(["python3", "-c", program]).output.decode().split()
     assert said[0] == "127.0.0.1"
     assert set(said[1:]) <= {"nameserver", "127.0.0.1", "search", "."}
+
+
+def test_a_program_of_ours_runs_in_a_copy_of_process_1_that_holds_nothing_of_the_host(
+    sandbox: Sandbox, bare: str
+) -> None:
+    program = (
+        "import os, sys\n"
+        "def is_open(number):\n"
+        "    try:\n"
+        "        return bool(os.fstat(number))\n"
+        "    except OSError:\n"
+        "        return False\n"
+        "print(sys.stdin.read(), os.getcwd(), os.getpid() > 1, __name__)\n"
+        "print([number for number in range(3, 256) if is_open(number)], 'PATH' in os.environ)\n"
+    )
+    with sandbox.open(bare, LIMITS) as box:
+        done = box.run_program(program, stdin="né\udcff".encode(errors="surrogateescape"),
+                               wall_clock_s=20)  # fmt: skip
+        failed = box.run_program("raise ValueError('mine')", stdin=b"", wall_clock_s=20)
+        stuck = box.run_program("while True: pass", stdin=b"", wall_clock_s=0.5)
+        after = box.exec(["echo", "still here"])
+    assert done.output.decode(errors="surrogateescape") == (
+        "né\udcff /repo True __main__\n[] True\n"
+    )
+    assert (failed.exit_code, b"ValueError: mine" in failed.output) == (1, True)
+    assert stuck.exit_code is None
+    assert (after.exit_code, after.output) == (0, b"still here\n")
