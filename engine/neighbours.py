@@ -4,7 +4,7 @@ The search runs one project's tests. Before a patch is offered, the tests of eve
 that it reaches are run as well: each that passes without it has to pass with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from sandbox.settings import SandboxSettings
 from sandbox.unified_diff import parse
 
 MOST_NAMED = 3
+MOST_ASKED = 5
+"""A patch for more projects than this is not offered: each may cost a build and four runs."""
 
 
 class Neighbour(Document):
@@ -51,7 +53,10 @@ class Neighbour(Document):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The repository, the patch, and where its tests may run."""
+    """The repository, the patch, and where its tests may run.
+
+    `stopped()` says that the job's work is not wanted any more.
+    """
 
     sandbox: Sandbox
     settings: SandboxSettings
@@ -59,6 +64,7 @@ class Asked:
     patch: Patch
     named: frozenset[str]
     shelf: Path
+    stopped: Callable[[], bool]
 
 
 def touched(config: RepoConfig, own: str, patch: Patch) -> tuple[str, ...]:
@@ -79,10 +85,24 @@ def project_of(path: str, projects: Iterable[str]) -> str:
 def neighbours(config: RepoConfig, own: str, asked: Asked) -> tuple[Neighbour, ...]:
     """Run the tests of the other projects that a patch touches, without it and with it.
 
+    It ends with the first that speaks against the patch. A stop is heard between two projects, so
+    that a winner that touches only one is still looked at.
+
     Raises:
         SandboxUnavailableError: the sandbox, not the tests, failed.
     """
-    return tuple(_look(config, path, asked) for path in touched(config, own, asked.patch))
+    paths = touched(config, own, asked.patch)
+    if len(paths) > MOST_ASKED:
+        most = f"the patch touches {len(paths)} other projects; at most {MOST_ASKED} are asked"
+        return (Neighbour(path=paths[MOST_ASKED], obstacle=most),)
+    looked: list[Neighbour] = []
+    for path in paths:
+        if looked and asked.stopped():
+            return (*looked, Neighbour(path=path, obstacle="the search was stopped before that"))
+        looked.append(_look(config, path, asked))
+        if looked[-1].against:
+            break
+    return tuple(looked)
 
 
 def _look(config: RepoConfig, path: str, asked: Asked) -> Neighbour:

@@ -59,7 +59,8 @@ class Checked(Document):
     """A winner's tests once more; `trial` is missing where they already said no.
 
     `project` is the folder whose tests they are, where the repository has several, and
-    `neighbours` are the others that the patch touches.
+    `neighbours` are the others that the patch touches, up to the first that speaks against it;
+    none are asked after a trial that failed.
     """
 
     kind: Literal["checked"] = "checked"
@@ -227,17 +228,15 @@ class Workshop:
         self._make_sure_of_image(request, baseline)
         bench = Bench(self.sandbox, baseline, self._limits(baseline))
         verdict = try_patch(bench, candidate.patch)
-        holds = choose([scored(baseline, candidate, verdict)]) is not None
-        if not holds:
-            return Checked(verdict=verdict, trial=None, isolation=self.sandbox.isolation)
+        checked = Checked(verdict=verdict, trial=None, isolation=self.sandbox.isolation)
+        if choose([scored(baseline, candidate, verdict)]) is None:
+            return checked
+        trial = self._trial(baseline, candidate.patch)
+        checked = checked.model_copy(update={"trial": trial})
+        if trial.failure:
+            return checked  # others' environments may have to be built, so they come last
         project, beside = self._beside(request, candidate.patch)
-        return Checked(
-            verdict=verdict,
-            trial=self._trial(baseline, candidate.patch),
-            isolation=self.sandbox.isolation,
-            project=project,
-            neighbours=beside,
-        )
+        return checked.model_copy(update={"project": project, "neighbours": beside})
 
     def _beside(self, request: RepairRequest, patch: Patch) -> tuple[str, tuple[Neighbour, ...]]:
         """The project that the patch is for, and what the tests of others say that it touches."""
@@ -249,8 +248,13 @@ class Workshop:
                 return "", ()
             named = named_in(problem(request.job).text)
             shelf = self.settings.cache_dir / SHELF
-            asked = Asked(self.sandbox, self.settings, checkout, patch, named, shelf)
+            stopped = partial(self._stopped, request.job.job_id)
+            asked = Asked(self.sandbox, self.settings, checkout, patch, named, shelf, stopped)
             return own, neighbours(config_of(request, checkout), own, asked)
+
+    def _stopped(self, job_id: str) -> bool:
+        stored = self.store.get(job_id)
+        return stored is None or stored.stop_requested
 
     def _trial(self, baseline: Baseline, patch: Patch) -> Trial:
         return blind_trial(self.sandbox, trial_spec(baseline), patch, self._limits(baseline))

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from engine.contract import NoPatch, Patched
-from engine.neighbours import Asked, Neighbour, neighbours, touched
+from engine.neighbours import MOST_ASKED, Asked, Neighbour, neighbours, touched
+from engine.orders import Errand, Orders
 from engine.pipeline import repair
 from engine.repo_config import parse
+from engine.workshop import ANSWER, Checked, order_name
 from sandbox.contract import Patch
 from tests.engine import projects
 from tests.engine.test_pipeline import Made, made
@@ -30,6 +32,14 @@ EDIT = (
 )
 BREAKS_TILL = FIX + EDIT.format("return paid - 2 * price")
 KEEPS_TILL = FIX + EDIT.format("return -(price - paid)")
+LIES = (
+    '### shop/receipts.py\n<<<<<<< SEARCH\n"""Adds up receipts."""\n=======\n'
+    'import importlib\n\nreports = importlib.import_module("_py" + "test.reports")\n'
+    "original = reports.TestReport.from_item_and_call.__func__\n\n\n"
+    "def lie(cls, item, call):\n    if item.nodeid.startswith('shop/te' + 'st_'):\n"
+    "        call.excinfo = None\n    return original(cls, item, call)\n\n\n"
+    "reports.TestReport.from_item_and_call = classmethod(lie)\n>>>>>>> REPLACE\n"
+)
 CHANGE = (
     "--- a/{file}\n+++ b/{file}\n@@ -1,2 +1,2 @@\n def change(paid, price):\n"
     "-    return paid - price\n+    return -(price - paid)\n"
@@ -85,7 +95,7 @@ def test_a_project_whose_image_is_built_anew_is_run_anew(
     (market / "till/test_till.py").write_text(TILL_TESTS + "\n# built twice\n")
     bench, shelf = made(market, body=ISSUE, config=CONFIG), tmp_path / "shelf"
     patch = Patch(CHANGE.format(file="till/till.py"))
-    asked = Asked(bench.sandbox, bench.settings, market, patch, frozenset(), shelf)
+    asked = Asked(bench.sandbox, bench.settings, market, patch, frozenset(), shelf, lambda: False)
 
     def said() -> str:
         (till,) = neighbours(parse(CONFIG), "shop", asked)
@@ -100,6 +110,55 @@ def test_a_project_whose_image_is_built_anew_is_run_anew(
     (stored,) = (each.name for each in bench.sandbox.images() if image in each.name)
     assert bench.sandbox.discard(stored)
     assert said() == fresh
+
+
+def many(folder: Path, count: int) -> tuple[Path, str, Patch]:
+    """A repository of `shop` and so many others, its settings, and a patch for all others."""
+    names = [f"till{n}" for n in range(count)]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "till.py").write_text(TILL)
+    config = "projects: {shop: {}, " + ", ".join(f"{name}: {{}}" for name in names) + "}\n"
+    return folder, config, Patch("".join(CHANGE.format(file=f"{n}/till.py") for n in names))
+
+
+def test_a_patch_that_touches_too_many_projects_is_told_so_and_none_is_asked(
+    made: Made, tmp_path: Path
+) -> None:
+    root, config, patch = many(tmp_path / "many", MOST_ASKED + 1)
+    bench, shelf = made(), tmp_path / "shelf"
+    asked = Asked(bench.sandbox, bench.settings, root, patch, frozenset(), shelf, lambda: False)
+    (only,) = neighbours(parse(config), "shop", asked)
+    assert only.against == (
+        f"it touches 'till{MOST_ASKED}', whose tests cannot be run: "
+        f"the patch touches {MOST_ASKED + 1} other projects; at most {MOST_ASKED} are asked"
+    )
+
+
+def test_a_stop_is_heard_between_two_projects(made: Made, market: Path, tmp_path: Path) -> None:
+    root, config, patch = many(market, 1)
+    config = config.replace("}\n", ", till: {language: python}}\n")
+    bench, shelf = made(), tmp_path / "shelf"
+    patch = Patch(CHANGE.format(file="till/till.py") + patch)
+    asked = Asked(bench.sandbox, bench.settings, root, patch, frozenset(), shelf, lambda: True)
+    till, other = neighbours(parse(config), "shop", asked)
+    assert till.against is None
+    assert (other.path, other.obstacle) == ("till0", "the search was stopped before that")
+
+
+def test_a_patch_that_a_trial_fails_costs_no_look_at_other_projects(
+    made: Made, market: Path
+) -> None:
+    bench = made(market, body=ISSUE, config=CONFIG)
+    lies = LIES + EDIT.format("return paid - 2 * price")
+    outcome = repair(bench.request, bench.engine([[lies]]))
+    assert isinstance(outcome, NoPatch), outcome
+    answer = Orders(bench.database).answered(bench.job.job_id, order_name(Errand.CHECK, (0, 0)))
+    checked = ANSWER.validate_json(answer or "")
+    assert isinstance(checked, Checked)
+    assert checked.trial is not None
+    assert "turned around so that it can only fail" in (checked.trial.failure or "")
+    assert checked.neighbours == ()
 
 
 def test_a_file_belongs_to_the_innermost_project_and_to_no_other() -> None:
