@@ -17,7 +17,6 @@ from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, Te
 from sandbox.errors import SandboxError
 from sandbox.grading import Grade, grade
 from sandbox.impact import affected
-from sandbox.masking import is_masked
 from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.runner import run_tests
 
@@ -144,11 +143,9 @@ def suite_spec(baseline: Baseline) -> TestSpec:
 
 
 def trial_spec(baseline: Baseline) -> TestSpec:
-    """The FAIL_TO_PASS tests, as they are run one by one: without those known by shape only."""
+    """The FAIL_TO_PASS tests, as they are run one by one."""
     if baseline.reproduction is None:
-        suite = suite_spec(baseline)
-        named = tuple(t for t in suite.fail_to_pass if not is_masked(t, suite.masked))
-        return replace(suite, fail_to_pass=named)
+        return suite_spec(baseline)
     spec = reproduction_spec(baseline.image, baseline.reproduction, baseline.named)
     return replace(spec, fail_to_pass=baseline.fail_to_pass)
 

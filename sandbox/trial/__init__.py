@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
+from sandbox.masking import is_masked
 from sandbox.policy import Exceptions, judged
 from sandbox.reports import OK, TESTS_FAILED
 from sandbox.runner import lay
@@ -39,7 +40,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it. `untried` tests have no twin to rely on, or were beyond the first few."""
+    """What came of it.
+
+    `untried` tests have no twin to rely on, were beyond the first few, or are known by shape only.
+    """
 
     tried: tuple[str, ...] = ()
     untried: tuple[str, ...] = ()
@@ -125,4 +129,5 @@ def _showings(sandbox: Sandbox, spec: TestSpec, limits: Limits, show: Show) -> l
     """All that is shown, made from a tree that no candidate has touched."""
     with sandbox.open(spec.image, limits) as box:
         tree = Tree(box, spec)
-        return [each for test in spec.fail_to_pass[:MOST_TESTS] for each in show(tree, test)]
+        named = [test for test in spec.fail_to_pass if not is_masked(test, spec.masked)]
+        return [each for test in named[:MOST_TESTS] for each in show(tree, test)]

@@ -13,7 +13,7 @@ from sandbox.contract import Box, Limits, Patch, Sandbox
 from sandbox.images import prepare
 from sandbox.impact import learn_impact
 from sandbox.settings import SandboxSettings
-from sandbox.trial import blind_trial
+from sandbox.trial import Trial, blind_trial
 from tests.engine import projects
 
 SETTINGS = SandboxSettings(kind="bubblewrap")
@@ -208,4 +208,6 @@ def test_tests_with_random_names_are_fixed_and_kept_as_one(
                                  "+        result = 0\n@@ -14,1 +14,1 @@"))  # fmt: skip
     grade = graded(baseline, try_patch(bench, swallows))
     assert (grade.resolved, ALONE in grade.broken) == (False, True)
-    assert trial_spec(baseline).fail_to_pass == ()
+    trial = blind_trial(sandbox, trial_spec(baseline), FIX, LIMITS)
+    assert trial == Trial(untried=(CHEAPER,))
+    assert trial.said == "no test could be turned around"

@@ -1,5 +1,7 @@
 """The blind trial in real boxes: what tells nothing counts as untried, and never as tampering."""
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestFile, TestSpec
@@ -31,6 +33,15 @@ def test_a_command_that_runs_no_test_leaves_it_untried(showing: Sandbox, bare: s
     trial = blind_trial(showing, spec_of(bare, PASSES), NAMED, LIMITS)
     assert trial == Trial(untried=(TEST,))
     assert trial.said == "no test could be turned around"
+
+
+def test_tests_known_by_shape_are_counted_and_take_no_place(showing: Sandbox, bare: str) -> None:
+    shapes = tuple(f"test_calc.py::test_{letter}[#]" for letter in "abcdef")
+    known = tuple(f"{shape} (4 tests)" for shape in shapes)
+    spec = spec_of(bare, PASSES_WITH_THE_PATCH)
+    spec = replace(spec, fail_to_pass=(*known, TEST), masked=shapes)
+    trial = blind_trial(showing, spec, NAMED, LIMITS)
+    assert (trial.tried, trial.untried) == ((TEST,), known)
 
 
 def test_a_twin_that_passes_for_the_patch_alone_is_tampering(showing: Sandbox, bare: str) -> None:
