@@ -13,7 +13,7 @@ from pathlib import Path
 REPO = "/repo"
 SKIPPED = frozenset({".git", "node_modules", "vendor", "target", ".venv"})
 MOST = 20
-MOST_BYTES = 128 * 1024
+MOST_BYTES = 1024 * 1024
 
 
 def holding(text: bytes, ends: tuple[str, ...]) -> Iterator[str]:

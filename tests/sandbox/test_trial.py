@@ -1,11 +1,14 @@
 """The blind trial in real boxes: what tells nothing counts as untried, and never as tampering."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestFile, TestSpec
-from sandbox.trial import Trial, blind_trial
+from sandbox.recipes.layers import reported
+from sandbox.trial import Trial, blind_trial, go
+from sandbox.trial.showing import Tree
 
 LIMITS = Limits(wall_clock_s=30.0)
 TEST = "test_calc.py::test_adds"
@@ -48,3 +51,41 @@ def test_a_twin_that_passes_for_the_patch_alone_is_tampering(showing: Sandbox, b
     trial = blind_trial(showing, spec_of(bare, PASSES_WITH_THE_PATCH), NAMED, LIMITS)
     assert trial.tried == (TEST,)
     assert "can only fail" in (trial.failure or "")
+
+
+GO_TEST = "package calc\n\nfunc TestAdds(t *testing.T) {\n}\n"
+LINUX_ONLY = f"//go:build linux\n\n{GO_TEST}"
+ELSEWHERE = {"other/calc_test.go": GO_TEST}
+UNCLEAR = [
+    {"calc_darwin_test.go": GO_TEST},
+    {"calc_linux_arm64_test.go": GO_TEST},
+    {"calc_test.go": LINUX_ONLY},
+    {"calc_test.go": f"// +build !windows\n\n{GO_TEST}"},
+    {"_calc_test.go": GO_TEST},
+    {"calc_test.go": GO_TEST, "calc_darwin_test.go": GO_TEST},
+    {"a_test.go": GO_TEST, "b_test.go": GO_TEST.replace("package calc", "package calc_test")},
+]
+
+
+def shown_of_go(sandbox: Sandbox, image: str, files: Mapping[str, str]) -> list[str]:
+    """The files that are edited to show the test of the package in the top folder."""
+    command = reported("go", {"argv": ["go", "test"], "select": "go"}, "for a test")
+    with sandbox.open(image, LIMITS) as box:
+        for path, text in {"go.mod": "module example.org/calc\n", **files}.items():
+            box.write_file(path, text.encode())
+        found = go.showings(Tree(box, TestSpec(image, command)), "example.org/calc.TestAdds")
+        return [each.file.path for each in found if each.file is not None]
+
+
+@pytest.mark.parametrize("name", ["calc_test.go", "linux_test.go", "calc_more_test.go"])
+def test_the_one_file_that_declares_a_test_in_its_package_is_edited(
+    name: str, showing: Sandbox, bare: str
+) -> None:
+    assert shown_of_go(showing, bare, {name: GO_TEST, **ELSEWHERE}) == [name, name]
+
+
+@pytest.mark.parametrize("files", UNCLEAR, ids="+".join)
+def test_a_test_of_go_that_may_not_be_compiled_is_untried(
+    files: Mapping[str, str], showing: Sandbox, bare: str
+) -> None:
+    assert shown_of_go(showing, bare, {**files, **ELSEWHERE}) == []
