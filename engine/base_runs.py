@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sandbox.contract import Limits, Sandbox, TestReport, TestSpec, TestStatus
 from sandbox.guarantees import program
-from sandbox.masking import is_masked, masked, shapes_to_mask
+from sandbox.masking import is_masked, masked, shape, shapes_to_mask
 from sandbox.runner import EVERYTHING, run_tests
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class BaseRuns:
 
     `stable` are the tests that every run reports alike; `flaky` all others that any run reports.
     `notes` say what the suite did not bear. `ordered` says that it lives off its order, so that a
-    part of it proves nothing.
+    part of it proves nothing. `functions` are, by the shape of masked tests, the ids without
+    parameters that every run has: by these a runner finds them.
     """
 
     suite: TestSpec
@@ -45,6 +46,7 @@ class BaseRuns:
     flaky: tuple[str, ...]
     notes: tuple[str, ...] = ()
     ordered: bool = False
+    functions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_status(self, wanted: frozenset[TestStatus]) -> tuple[str, ...]:
         """The stable tests of these statuses, sorted."""
@@ -132,13 +134,25 @@ def _run_all(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> BaseRuns:
     alike = stable(seen)
     everything = {test for run in seen for test in run.statuses}
     flaky = tuple(sorted(everything - set(alike)))
-    return BaseRuns(replace(suite, masked=shapes), seen[0], alike, flaky, notes, ordered)
+    suite, functions = replace(suite, masked=shapes), _functions(runs, shapes)
+    return BaseRuns(suite, seen[0], alike, flaky, notes, ordered, functions)
 
 
 def _known_by_shape(runs: Sequence[TestReport]) -> tuple[tuple[str, ...], Sequence[TestReport]]:
     """The shapes of the tests whose names differ from run to run, and the runs so told."""
     shapes = shapes_to_mask([run for run in runs if run.ran], datetime.now(UTC).date())
     return shapes, [masked(run, shapes) for run in runs]
+
+
+def _functions(runs: Sequence[TestReport], shapes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Of each shape the functions that all runs have; a name that differs itself is in none."""
+    wanted = frozenset(shapes)
+    named = [{(shape(test), test.partition("[")[0]) for test in run.statuses} for run in runs]
+    found: dict[str, tuple[str, ...]] = {}
+    for known, function in sorted(set.intersection(*named)):
+        if known in wanted:
+            found[known] = (*found.get(known, ()), function)
+    return found
 
 
 def _is_ordered(runs: Sequence[TestReport]) -> bool:

@@ -34,7 +34,7 @@ from sandbox.contract import (
 )
 from sandbox.images import Environment
 from sandbox.impact import Impact, learn_impact
-from sandbox.masking import is_masked
+from sandbox.masking import is_masked, shape
 from sandbox.policy import named_in
 from sandbox.recipes.python import PYTEST
 from sandbox.runner import run_script, run_tests
@@ -43,6 +43,7 @@ TRIES = 2
 """So often an example has to fail to count as failing."""
 MIN_WALL_CLOCK_S = 60.0
 SLOWER_THAN_BASE = 3.0
+MOST_TRACED = 20
 LONG_S = 5.0
 """A suite this long is worth choosing from: another box costs a good part of a second."""
 SLOWER_NOTED = 4.0
@@ -149,7 +150,7 @@ def learn(
         before=before,
         source=failing.source,
         reproduction=as_test_file(failing.examples).text if failing.examples else None,
-        executed=_executed(sandbox, runs.suite, failing, limits),
+        executed=_executed(sandbox, runs, failing, limits),
         failures=dict(failing.failures),
         wall_clock_s=max(MIN_WALL_CLOCK_S, SLOWER_THAN_BASE * runs.first.duration_s),
     )
@@ -206,22 +207,27 @@ def reproduction_spec(image: str, text: str, named: Iterable[str] = ()) -> TestS
 
 
 def _executed(
-    sandbox: Sandbox, suite: TestSpec, failing: Failing, limits: Limits
+    sandbox: Sandbox, runs: BaseRuns, failing: Failing, limits: Limits
 ) -> dict[str, tuple[int, ...]]:
     """The lines that the failing tests ran; empty where that cannot be learnt."""
-    if failing.source == "none":
+    tests = _as_pytest_knows(failing.tests, runs)[:MOST_TRACED]
+    if not tests:  # pytest would run them all
         return {}
     script = (
-        trace_examples_script(failing.examples)
-        if failing.examples
-        else trace_tests_script(_as_pytest_knows(failing.tests, suite.masked)[:20])
+        trace_examples_script(failing.examples) if failing.examples else trace_tests_script(tests)
     )
-    result = run_script(sandbox, suite.image, script, patch=None, limits=limits)
+    result = run_script(sandbox, runs.suite.image, script, patch=None, limits=limits)
     traced = read_trace(result.output.decode("utf-8", "replace"))
     return {path: tuple(sorted(lines)) for path, lines in traced.items()}
 
 
-def _as_pytest_knows(tests: Iterable[str], shapes: Iterable[str]) -> tuple[str, ...]:
-    """Ids for pytest; for all tests of a shape that of their function, which has all of them."""
-    ids = (t.partition("[")[0] if is_masked(t, shapes) else t for t in tests)
+def _as_pytest_knows(tests: Iterable[str], runs: BaseRuns) -> tuple[str, ...]:
+    """Ids for pytest; for all tests of a shape those of their functions, which have all of them.
+
+    What pytest would not find is left out: it would run none of the others either.
+    """
+    ids: list[str] = []
+    for test in tests:
+        known = is_masked(test, runs.suite.masked)
+        ids += runs.functions.get(shape(test), ()) if known else [test]
     return tuple(dict.fromkeys(ids))

@@ -105,6 +105,46 @@ def test_no_tests_are_chosen_from_a_long_suite_that_lives_off_its_order(
     assert (baseline.impact is not None) is chosen
 
 
+NAMED_ANEW = """\
+import random
+import pytest
+from receipts import discounted, total
+
+ANEW = random.randrange(10**9)
+
+
+@pytest.mark.parametrize("at", [ANEW])
+def test_issue_12(at):
+    assert discounted(200, 10) == 180
+
+
+def test_total():
+    assert total([1, 2]) == 3
+
+
+def told():
+    assert total([1]) == 2
+
+
+globals()[f"test_issue_{ANEW}"] = told
+"""
+
+
+def test_what_failing_tests_run_is_learnt_though_names_differ_each_time(
+    learnt: Learn, tmp_path: Path
+) -> None:
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "test_utf8.py").write_text(NAMED_ANEW)
+    baseline = learnt(None)
+    assert isinstance(baseline, Baseline)
+    assert baseline.fail_to_pass == (
+        "test_utf#.py::test_issue_# (1 test)",
+        "test_utf#.py::test_issue_#[#] (1 test)",
+    )
+    ran = baseline.lines_executed["receipts.py"]
+    assert ran & {14}, "what the test with another parameter each time runs"
+
+
 def test_a_suite_that_writes_its_own_configuration_is_not_called_tampered(learnt: Learn) -> None:
     baseline = learnt(
         projects.TESTS + "\n\ndef test_writes():\n    open('setup.cfg', 'w').write('[x]\\n')\n"
