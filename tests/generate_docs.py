@@ -66,7 +66,7 @@ projects:
 One search works on one project: the one of which the issue names most files, then the one whose folder it names most often, else
 the one that holds the Python code which the issue seems to be about, else the first. The pull request names it. A patch that touches
 files of other projects is offered only if each test of theirs that passes without it passes with it; one whose tests cannot be run
-speaks against it. Files outside of all projects count for none, and a test that fails in another project is never what is aimed at.
+speaks against it, and so does a sixth project. Files outside of all projects count for none, and a test that fails in another project is never what is aimed at.
 """
 
 
