@@ -34,6 +34,8 @@ def left_running(tmp_path: Path) -> list[str]:
             command = (process / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
+        if not command:  # it is ending: its memory is gone already
+            continue
         if str(tmp_path) in here or (str(tmp_path) in command and "pytest" not in command):
             found.append(command)
     return found
