@@ -16,6 +16,8 @@ BUSY = (
     "**It was busier than it has cores: these are no figures of an idle machine, and neither the "
     "goal of 60 ms from the pool nor that of 230 ms fresh is shown by them.**"
 )
+GOALS_MS = {"pool": 60.0, "fresh": 230.0}
+"""What a box may add to the bare command, by how its way's name ends."""
 TURNS = 3
 """How often fresh boxes and the pool take turns at full load."""
 IN_A_ROW = ("docker", "runc", "bubblewrap")
@@ -159,6 +161,7 @@ def as_markdown(figures: Figures, command: str) -> str:
             "",
             *_times_of(figures),
             "",
+            *_goals(figures),
             *(f"- {_ended(name, figures)}: {why}" for name, why in figures.missing.items()),
             *([""] if figures.missing else []),
             *_explained(figures),
@@ -191,6 +194,25 @@ def _times_of(figures: Figures) -> Iterator[str]:
         low, high = figures.spread[name]
         over = "" if bare is None else f"{spent - bare:.0f}"
         yield f"| {name} | {spent:.0f} | {over} | {low:.0f} to {high:.0f} |"
+
+
+def _goals(figures: Figures) -> Iterator[str]:
+    """Which goals are reached, where the machine was idle enough to tell."""
+    bare = figures.milliseconds.get(BARE)
+    if bare is None or figures.load_before >= figures.cores:
+        return
+    for kind, goal in GOALS_MS.items():
+        over = {
+            name: spent - bare
+            for name, spent in figures.milliseconds.items()
+            if name.endswith(f", {kind}")
+        }
+        if over:
+            reached = [f"{name} ({ms:.0f})" for name, ms in over.items() if ms <= goal]
+            missed = [f"{name} (by {ms - goal:.0f})" for name, ms in over.items() if ms > goal]
+            yield f"The goal of {goal:.0f} ms: reached by {', '.join(reached) or 'none'};"
+            yield f"missed by {', '.join(missed) or 'none'}."
+    yield ""
 
 
 def _explained(figures: Figures) -> Iterator[str]:

@@ -47,6 +47,15 @@ def test_a_way_that_fails_says_why_and_the_others_are_on_the_page() -> None:
     assert "| mounts | 0 | 0 |" in page
 
 
+def test_the_page_says_which_goals_are_reached() -> None:
+    ways = Ways({BARE: quick, "docker, pool": quick, "docker, fresh": lambda: 0.4})
+    page = as_markdown(figures(ways, 1), "bench")
+    assert "The goal of 60 ms: reached by docker, pool (0);\nmissed by none." in page
+    assert "The goal of 230 ms: reached by none;\nmissed by docker, fresh (by 70)." in page
+    busy = figures(ways, 1).model_copy(update={"load_before": 9.0})
+    assert "The goal of 60 ms: " not in as_markdown(busy, "bench")
+
+
 def test_a_way_that_fails_later_keeps_the_rounds_it_had() -> None:
     rounds = iter([0.3, 0.1, 0.1])
 
