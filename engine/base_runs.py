@@ -166,7 +166,8 @@ def _is_ordered(runs: Sequence[TestReport]) -> bool:
 def _masking_note(first: TestReport, seen: TestReport, shapes: Sequence[str]) -> str:
     groups = sum(is_masked(test, shapes) for test in seen.statuses)
     tests = len(first.statuses) - len(seen.statuses) + groups
-    return f"the names of {tests} tests hold what differs each time; they count as {groups}"
+    whose = "the name of 1 test holds" if tests == 1 else f"the names of {tests} tests hold"
+    return f"{whose} what differs each time; counted as {groups}"
 
 
 def _settled(
