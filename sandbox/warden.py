@@ -24,9 +24,8 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sandbox.warden_files import copy_tree, read, write
-    from sandbox.warden_fork import Process, fork
+    from sandbox.warden_fork import PR_SET_DUMPABLE, Process, fork
 
-PR_SET_DUMPABLE = 4
 CHUNK = 65536
 PRISTINE = "/opt/repo"
 REPO = "/repo"
@@ -149,7 +148,7 @@ def overstepped(orders: Orders) -> str | None:
     limit = orders.memory_bytes
     if limit and rough_memory_in_use() > limit and memory_in_use() > limit:
         return "memory"
-    for place in (*WRITABLE, "/dev/shm") if orders.inodes else ():  # noqa: S108
+    for place in (*WRITABLE, "/dev/shm") if orders.inodes else ():  # noqa: S108  # the box's own
         usage = os.statvfs(place)
         if usage.f_files - usage.f_ffree > orders.inodes:
             return "inodes"
@@ -246,7 +245,7 @@ def supervise(run: Run, orders: Orders) -> None:
 
     stdout, stdin = run.process.stdout, run.process.stdin
     assert stdout is not None  # noqa: S101  # Popen was asked for pipes
-    assert stdin is not None  # noqa: S101
+    assert stdin is not None  # noqa: S101  # Popen was asked for pipes
     with selectors.DefaultSelector() as selector:
         os.set_blocking(stdout.fileno(), False)
         os.set_blocking(stdin.fileno(), False)

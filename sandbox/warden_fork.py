@@ -4,13 +4,18 @@ Sent in front of `sandbox.warden`; never for anything that is not ours, as the c
 process 1 knows. Nothing else runs in the box meanwhile.
 """
 
+import contextlib
+import ctypes
 import os
 import resource
 import signal
 import sys
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Protocol
+
+PR_SET_DUMPABLE = 4
 
 
 class Process(Protocol):
@@ -48,9 +53,10 @@ def fork(program: str, folder: str, env: dict[str, str]) -> Fork:
     if not pid:
         try:
             let_go(reading, writing)
+            go_first()
             os.chdir(folder)
             os.environ.clear()  # noqa: TID251  # its own copy of the box's environment
-            os.environ.update(env)  # noqa: TID251
+            os.environ.update(env)  # noqa: TID251  # a program of its own, with its own environment
             os._exit(run(program))
         finally:  # whatever happened, no copy of this process may go on as process 1 does
             os._exit(1)
@@ -69,10 +75,22 @@ def let_go(reading: int, writing: int) -> None:
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
+def go_first() -> None:
+    """Be the first that the kernel kills for memory, as commands are, so process 1 can report it.
+
+    What lies in /proc of a process that is not dumpable is root's, so it is that for a moment.
+    """
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    with contextlib.suppress(OSError):  # gVisor has no such file
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def run(program: str) -> int:
     """Run it as a main program; its exit status."""
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115  # open until it ends
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115  # open until it ends
     sys.stderr = sys.stdout
     status = 0
     try:
