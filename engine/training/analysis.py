@@ -146,6 +146,23 @@ def best_shares(walks: Sequence[Walk], count: int, pick: Pick, seed: int = 0) ->
     return shares
 
 
+def mixed(
+    ranked: Sequence[Walk], written: Sequence[Walk], count: int, free: int, seed: int = 0
+) -> Estimate:
+    """Solved by any of `count` candidates: the first ranked ones and `free` drawn from the written.
+
+    Averaged over random draws of what is written; both arms walked the same tasks.
+    """
+    other = {walk.instance_id: walk.samples for walk in written}
+    shares = []
+    for walk in ranked:
+        rng = Random(f"{seed}/{walk.instance_id}")
+        sure = oracle(walk.samples[: count - free])
+        draws = [rng.sample(other[walk.instance_id], free) for _ in range(ORDERS)]
+        shares.append(sum(sure or oracle(draw) for draw in draws) / ORDERS)
+    return bootstrap(ranked, shares)
+
+
 def samples_needed(curve: Sequence[tuple[int, float]], rate: float) -> int | None:
     """The least number of samples on a curve of (samples, solve rate) that reaches a rate."""
     return next((count for count, reached in curve if reached >= rate), None)

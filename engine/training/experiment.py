@@ -20,6 +20,7 @@ from engine.training.analysis import (
     bootstrap,
     contrasts,
     iterations,
+    mixed,
     oracle,
 )
 from engine.training.arms import (
@@ -43,11 +44,12 @@ from engine.training.outcomes import Boxes
 from engine.training.policy import load_policy
 from engine.training.reward_model import load_reward_model
 from engine.training.rl import RlConfig, RlProgress, train_rl
-from engine.training.shapes import Goal, Shape, goals, shapes
+from engine.training.shapes import Goal, Shape, goals, right_at, shapes
 
 if TYPE_CHECKING:
     from engine.models.ranked import RankedRewrites
 
+FREE = (0, 2, 4, 6, 8, 10, 20)
 CURVE = (1, 2, 5, 10, 15, 20, 30, 50, 100, 200)
 
 
@@ -81,6 +83,7 @@ class Results:
     contrasts: list[Contrast] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
+    mixes: list[tuple[int, Estimate]] = field(default_factory=list)
 
 
 RL_ARMS = {
@@ -226,6 +229,7 @@ def results(walks: dict[str, list[Walk]]) -> Results:
         contrasts=contrasts(list(_planned(walks))),
         shapes=list(shapes(walks)),
         goals=list(goals(pooled, walks)),
+        mixes=list(_mixes(walks)),
     )
 
 
@@ -238,6 +242,14 @@ def _pooled(walks: Sequence[Walk]) -> Iterator[tuple[int, Estimate]]:
     """Solved by any of the first N samples, in the order in which they were drawn."""
     for count in _counts(walks):
         yield count, bootstrap(walks, [float(oracle(one.samples[:count])) for one in walks])
+
+
+def _mixes(walks: dict[str, list[Walk]]) -> Iterator[tuple[int, Estimate]]:
+    """Ranked rewrites with so many of them written freely in their place."""
+    if {"B1", "B3"} <= walks.keys():
+        count = len(walks["B3"][0].samples)
+        for free in (n for n in FREE if n <= count):
+            yield free, mixed(walks["B3"], walks["B1"], count, free)
 
 
 def _planned(
@@ -258,9 +270,5 @@ def _planned(
 
 def fresh(walks: Sequence[Walk], iteration: int) -> list[float]:
     """Each walk's share of right samples at an iteration; -1 is the last."""
-    found = []
-    for one in walks:
-        wanted = one.samples[-1].iteration if iteration < 0 else iteration
-        solved = [sample.solved for sample in one.samples if sample.iteration == wanted]
-        found.append(sum(solved) / len(solved))
-    return found
+    share = right_at(iteration)
+    return [share(walk.samples) for walk in walks]

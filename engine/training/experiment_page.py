@@ -79,6 +79,7 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
         yield from ("## Best of N of repeated sampling (B1), by who chooses", "")
         yield from _curves(found.best_of)
         yield ""
+    yield from _mixes(found)
     yield from ("## Samples needed", "")
     yield from table(
         ["arm", *(f"{rate:.0%}" for rate in RATES)],
@@ -100,6 +101,14 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     )
     yield from ("", "## Beside the published figures", "")
     yield from _published(found)
+
+
+def _mixes(found: Results) -> Iterator[str]:
+    """What free writing in the place of some ranked rewrites gives."""
+    if found.mixes:
+        yield from ("## Ranked rewrites (B3), so many written freely (B1) in their place", "")
+        yield from _curves({"solved by any of 20": found.mixes})
+        yield ""
 
 
 def _command(config: ExperimentConfig) -> str:

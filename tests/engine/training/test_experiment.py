@@ -16,6 +16,7 @@ from engine.training.analysis import (
     by_tests,
     contrasts,
     iterations,
+    mixed,
     oracle,
     samples_needed,
 )
@@ -105,6 +106,12 @@ def test_selectors_choose_by_what_they_may_see():
     assert not by_majority([])
     misled = Sample(0, 0.9, True, True, False, False, "m", 0.1)
     assert not by_tests([misled, right]), "passes what is visible and fails what is hidden"
+
+
+def test_a_mix_takes_the_place_of_the_last_ranked_ones():
+    ranked = [walk_of(k, [False, False, False, True]) for k in range(4)]
+    written = [walk_of(k, [k < 2] * 4) for k in range(4)]
+    assert [mixed(ranked, written, 4, free).mean for free in (0, 1, 4)] == [1.0, 0.5, 0.5]
 
 
 def test_more_samples_never_solve_less_under_an_oracle():
