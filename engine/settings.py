@@ -77,7 +77,8 @@ class EngineSettings(BaseSettings):
     proposer: Literal["mix", "rewrite", "write"] = Field(
         default="mix",
         description="What the embedded model proposes: single rewrites ranked by likelihood, free "
-        "writing, or the mix of them that solves most.",
+        "writing, or the mix of them that solves most: today the rewrites alone. Where those "
+        "run dry the model writes.",
     )
     selection: Literal["unscored", "by_reward", "by_tests"] = Field(
         default="by_tests", description="How conditioning examples are chosen between iterations."

@@ -123,7 +123,9 @@ def solve(
     ] = "",
     proposer: Annotated[
         Literal["mix", "rewrite", "write"] | None,
-        typer.Option(help="The embedded model's ranked rewrites, free writing, or the best mix."),
+        typer.Option(
+            help="The embedded model's ranked rewrites, free writing, or the mix that solves most."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same candidates.")] = 0,
     greedy: Annotated[
