@@ -17,7 +17,7 @@ from sandbox.unified_diff import FileChange, Hunk
 
 REPORT = "/tmp/evoscale/impact.json"  # noqa: S108  # in the box
 REPORT_BYTES = 16 * 1024**2
-PLACE = "/tmp/evoscale/impact"  # noqa: S108
+PLACE = "/tmp/evoscale/impact"  # noqa: S108  # the box's own
 PLUGIN = "evoscale_impact"
 
 

@@ -207,7 +207,7 @@ def planned(change: dict[str, object]) -> dict[str, bytes | None]:
         if path.is_symlink() or not path.is_file():
             raise ValueError(f"{old}: no such file")
         content = path.read_bytes()
-    content = patched(str(new or old), content, as_list(change["hunks"]))  # type: ignore[arg-type]
+    content = patched(str(new or old), content, as_list(change["hunks"]))  # type: ignore[arg-type]  # JSON that the host made
     plan: dict[str, bytes | None] = {}
     if old is not None and old != new and not change["copied"]:
         plan[str(old)] = None

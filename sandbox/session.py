@@ -38,8 +38,8 @@ BOX_UID = 10001
 BOX_PATH = "/opt/env/bin:/opt/project/bin:/usr/local/bin:/usr/bin:/bin"
 ENV: Mapping[str, str] = {
     "PATH": BOX_PATH,
-    "HOME": "/tmp/home",  # noqa: S108
-    "TMPDIR": "/tmp",  # noqa: S108
+    "HOME": "/tmp/home",  # noqa: S108  # the box's own
+    "TMPDIR": "/tmp",  # noqa: S108  # the box's own
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",

@@ -144,7 +144,7 @@ def _unquoted(reader: _Reader, name: str) -> str:
     """Undo git's quoting of unusual names."""
     if not name.startswith('"'):
         return name
-    if not name.endswith('"') or len(name) < 2:  # noqa: PLR2004
+    if not name.endswith('"') or len(name) < 2:  # noqa: PLR2004  # its two quotes
         raise reader.wrong("a quoted path without an end")
     try:
         raw, _ = codecs.escape_decode(name[1:-1].encode("utf-8", "surrogateescape"))

@@ -26,9 +26,9 @@ class Exchange:
         import torch
 
         self.workers = workers
-        self.gradients = torch.zeros(workers, parameters).share_memory_()  # type: ignore[no-untyped-call]
-        self.counts = torch.zeros(workers, 2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
-        self.spent = torch.zeros(1, dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
+        self.gradients = torch.zeros(workers, parameters).share_memory_()  # type: ignore[no-untyped-call]  # torch
+        self.counts = torch.zeros(workers, 2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # torch
+        self.spent = torch.zeros(1, dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]  # torch
         self._barrier: Barrier = mp.get_context("spawn").Barrier(workers)
 
     def agree(self, rank: int, spent: float) -> float:

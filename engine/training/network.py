@@ -125,7 +125,7 @@ def backward(model: "Qwen2ForCausalLM", batch: Batch, code_loss: float) -> float
     model.train()
     with mixed_precision():
         repair, line, code = _losses(model, batch, with_code=code_loss > 0)
-    (repair + LINE_LOSS * line + code_loss * code).backward()  # type: ignore[no-untyped-call]
+    (repair + LINE_LOSS * line + code_loss * code).backward()  # type: ignore[no-untyped-call]  # torch
     return float(repair.detach())
 
 

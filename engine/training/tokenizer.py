@@ -56,7 +56,7 @@ def train_tokenizer(sources: Iterable[str], vocabulary: int) -> "PreTrainedToken
     tokenizer.train_from_iterator(_texts(sources), trainer)
     tokenizer.add_special_tokens([EOS_TOKEN, PAD_TOKEN])
     tokenizer.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in marks])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers
         tokenizer_object=tokenizer,
         eos_token=EOS_TOKEN,
         unk_token=EOS_TOKEN,

@@ -254,9 +254,9 @@ class BubblewrapSandbox:
         return [
             "--ro-bind", str(rootfs), "/",
             "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-            "--dev", "/dev", *shm, "/dev/shm",  # noqa: S108
+            "--dev", "/dev", *shm, "/dev/shm",  # noqa: S108  # the box's own
             "--remount-ro", "/dev",  # bwrap's own /dev is a tmpfs of any size
-            *tmp, "/tmp", *repo, "/repo",  # noqa: S108
+            *tmp, "/tmp", *repo, "/repo",  # noqa: S108  # the box's own
             *shown,
             "--clearenv", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin",
         ]  # fmt: skip

@@ -85,7 +85,7 @@ def find_programs() -> Programs:
 
 def mounting_problem(programs: Programs, mounts: Mounts) -> str | None:
     """Why root cannot mount for a box and show it what lies there; None where it can."""
-    shown = ["--ro-bind", "/", "/", "--bind", str(mounts.repository), "/tmp"]  # noqa: S108
+    shown = ["--ro-bind", "/", "/", "--bind", str(mounts.repository), "/tmp"]  # noqa: S108  # the box's own
     box = [*programs.leaving_root(), *programs.namespaces(), *shown, "--proc", "/proc", "true"]
     try:
         done = _said_by(mounts.before(box))

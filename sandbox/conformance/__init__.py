@@ -40,7 +40,7 @@ from sandbox.seccomp import DENIED
 from sandbox.settings import MIB
 
 BUSY_S = 2.0  # as long as the program of that check is busy
-MORE_FILES: Mapping[str, int] = {"/tmp": 130_000, "/dev/shm": 130_000, REPO: 210_000}  # noqa: S108
+MORE_FILES: Mapping[str, int] = {"/tmp": 130_000, "/dev/shm": 130_000, REPO: 210_000}  # noqa: S108  # the box's own
 """How many files are made in each writable place: more than any back end lets a box have."""
 SMALL = Limits(wall_clock_s=30.0, memory_bytes=256 * MIB, cpus=1.0, pids=48, output_bytes=64 * 1024)
 
@@ -162,7 +162,7 @@ def box_outlives_processes(box: Box) -> str | None:
 
 def space_is_limited(box: Box) -> str | None:
     """Every writable place has a size."""
-    for place in ("/tmp", "/dev/shm", REPO):  # noqa: S108
+    for place in ("/tmp", "/dev/shm", REPO):  # noqa: S108  # the box's own
         result = python(box, FILL, place, "400")
         python(box, REMOVE, place)
         if b"wrote" in result.output:
@@ -221,7 +221,7 @@ def files_follow_no_links(box: Box) -> str | None:
         if box.read_file(f"{REPO}/{path}", 1000) is not None:
             return f"{path} was read"
     box.write_file("planted", b"text")
-    if box.read_file("/tmp/target", 10) is not None:  # noqa: S108
+    if box.read_file("/tmp/target", 10) is not None:  # noqa: S108  # the box's own
         return "a planted link was followed"
     return None if box.read_file("planted", 10) == b"text" else "a file was not written"
 
@@ -229,7 +229,7 @@ def files_follow_no_links(box: Box) -> str | None:
 def paths_stay_inside(box: Box) -> str | None:
     """Paths outside the writable places, and through links, are refused."""
     python(box, SPECIAL)
-    for path in ("/etc/passwd", "../etc/passwd", "/tmp/../etc/x", "/repo", "etc/x", "a\0b"):  # noqa: S108
+    for path in ("/etc/passwd", "../etc/passwd", "/tmp/../etc/x", "/repo", "etc/x", "a\0b"):  # noqa: S108  # the box's own
         try:
             box.write_file(path, b"x")
         except ValueError:
@@ -289,7 +289,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
 def checks() -> Mapping[str, Check]:
     """All checks by name; each opens boxes of its own."""
     alone: dict[str, Check] = {
-        name: lambda bench, probe=probe: bench.box_says(probe)  # type: ignore[misc]
+        name: lambda bench, probe=probe: bench.box_says(probe)  # type: ignore[misc]  # a lambda's default has no type
         for name, probe in PROBES.items()
     }
     return {**alone, "boxes are fresh": boxes_are_fresh}

@@ -218,9 +218,9 @@ class DockerSandbox:
         owned = f"rw,exec,nosuid,nodev,uid={BOX_UID},gid={BOX_UID}"
         return {
             "/repo": f"{owned},size={size.repo},nr_inodes={size.repo_files},mode=755",
-            "/tmp": f"{owned},size={size.tmp},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108
+            "/tmp": f"{owned},size={size.tmp},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108  # the box's own
             # The engine's own has a size, but no limit on files.
-            "/dev/shm": f"{owned},size={size.shm},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108
+            "/dev/shm": f"{owned},size={size.shm},nr_inodes={size.tmp_files},mode=1777",  # noqa: S108  # the box's own
         }
 
     @contextmanager

@@ -47,7 +47,7 @@ def base_image(engine: Engine, wanted: str, cache_dir: Path) -> str:
 def _registry_has(engine: Engine, image: str) -> bool:
     try:
         with engine.asked(REGISTRY_S) as client:
-            client.inspect_distribution(image)  # type: ignore[no-untyped-call]
+            client.inspect_distribution(image)  # type: ignore[no-untyped-call]  # docker's own
     except SandboxUnavailableError:
         return False
     return True

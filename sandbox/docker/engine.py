@@ -121,7 +121,7 @@ class Engine:
         """
         with self.asked() as client:
             try:
-                found = client.inspect_image(tag)  # type: ignore[no-untyped-call]
+                found = client.inspect_image(tag)  # type: ignore[no-untyped-call]  # docker's own
             except docker.errors.ImageNotFound:
                 return None
             return str(found["Id"])

@@ -21,9 +21,9 @@ failed: set[str] = set()
 def forget() -> None:
     """Take back what made this plugin load, so that programs which tests start do not see it."""
     os.environ.pop("PYTEST_PLUGINS", None)  # noqa: TID251  # in a box, where no settings are
-    left = [p for p in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if p != str(HERE)]  # noqa: TID251
+    left = [p for p in os.environ.pop("PYTHONPATH", "").split(os.pathsep) if p != str(HERE)]  # noqa: TID251  # a program of its own, with its own environment
     if any(left):
-        os.environ["PYTHONPATH"] = os.pathsep.join(left)  # noqa: TID251
+        os.environ["PYTHONPATH"] = os.pathsep.join(left)  # noqa: TID251  # a program of its own, with its own environment
     sys.path[:] = [p for p in sys.path if p != str(HERE)]
 
 

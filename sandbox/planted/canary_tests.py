@@ -6,7 +6,7 @@ import unittest
 def test_fails() -> None:
     """Fail as a plain assertion does."""
     left, right = 1, 2
-    assert left == right, "canary TOKEN"  # noqa: S101
+    assert left == right, "canary TOKEN"  # noqa: S101  # the canary itself
 
 
 class TestTOKEN(unittest.TestCase):

@@ -35,15 +35,15 @@ def trusted(path: str, names: list[str], places: list[str]) -> bool:
     *parents, name = path.split("/")
     if any(fnmatchcase(name, glob) for glob in names):
         return True
-    return os.path.splitext(name)[1] in CODE and bool(set(places) & set(parents))  # noqa: PTH122
+    return os.path.splitext(name)[1] in CODE and bool(set(places) & set(parents))  # noqa: PTH122  # text in, text out
 
 
 def beside_trusted(path: str) -> bool:
     """Whether a new file lies in a directory of the repository's: in others it decides nothing."""
     directory = os.path.dirname(path)  # noqa: PTH120  # speed
-    if os.path.basename(directory) == "__pycache__":  # noqa: PTH119
-        directory = os.path.dirname(directory)  # noqa: PTH120
-    return os.path.isdir(f"{PRISTINE}/{directory}")  # noqa: PTH112
+    if os.path.basename(directory) == "__pycache__":  # noqa: PTH119  # text in, text out
+        directory = os.path.dirname(directory)  # noqa: PTH120  # text in, text out
+    return os.path.isdir(f"{PRISTINE}/{directory}")  # noqa: PTH112  # speed
 
 
 def digest(path: str) -> str | None:
@@ -59,16 +59,16 @@ def changed(order: dict[str, object]) -> Iterator[str]:
 
     Python and pytest take a compiled file for its source where size and time agree.
     """
-    laid: dict[str, str] = order["laid"]  # type: ignore[assignment]
-    names: list[str] = order["names"]  # type: ignore[assignment]
-    places: list[str] = order["places"]  # type: ignore[assignment]
-    ignored = set(order["ignored"])  # type: ignore[call-overload]
+    laid: dict[str, str] = order["laid"]  # type: ignore[assignment]  # JSON that the host made
+    names: list[str] = order["names"]  # type: ignore[assignment]  # JSON that the host made
+    places: list[str] = order["places"]  # type: ignore[assignment]  # JSON that the host made
+    ignored = set(order["ignored"])  # type: ignore[call-overload]  # JSON that the host made
     for path, wanted in laid.items():
         if digest(f"{REPO}/{path}") != wanted:
             yield path
     for path in files(PRISTINE):
         if path not in laid and path not in ignored and trusted(path, names, places):
-            link = os.path.islink(f"{PRISTINE}/{path}")  # noqa: PTH114
+            link = os.path.islink(f"{PRISTINE}/{path}")  # noqa: PTH114  # speed
             if not link and digest(f"{REPO}/{path}") != digest(f"{PRISTINE}/{path}"):
                 yield path
     for path in files(REPO):

@@ -105,7 +105,7 @@ def strings(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     is_list = isinstance(value, (list, tuple))
-    return tuple(item for item in value if isinstance(item, str)) if is_list else ()  # type: ignore[attr-defined]
+    return tuple(item for item in value if isinstance(item, str)) if is_list else ()  # type: ignore[attr-defined]  # `is_list` says so
 
 
 def points(lines: tuple[str, ...] | list[str]) -> dict[str, str]:

@@ -29,8 +29,8 @@ CACHE = "/opt/project/cache"
 LEFT_OUT = ("cmd", "test", "api", "misc", "testdata", "*_test.go", "*_race", "doc")
 SETTINGS = {
     "GOROOT": "/opt/env/go", "GOTOOLCHAIN": "local", "GOPROXY": "off", "GONOSUMDB": "*",
-    "GONOSUMCHECK": "1", "GOFLAGS": "", "GOMODCACHE": MODULES, "GOPATH": "/tmp/go",  # noqa: S108
-    "GOCACHE": "/tmp/cache", "CGO_ENABLED": "0", "GOTELEMETRY": "off",  # noqa: S108
+    "GONOSUMCHECK": "1", "GOFLAGS": "", "GOMODCACHE": MODULES, "GOPATH": "/tmp/go",  # noqa: S108  # the box's own
+    "GOCACHE": "/tmp/cache", "CGO_ENABLED": "0", "GOTELEMETRY": "off",  # noqa: S108  # the box's own
 }  # fmt: skip
 FETCHING = {"GOVCS": "*:off", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
 START = (

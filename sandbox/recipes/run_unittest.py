@@ -32,36 +32,36 @@ class Recorder(unittest.TestResult):
         if kind is not None:
             ET.SubElement(case, kind, more).text = text
 
-    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802  # unittest's name
         """Record a pass."""
         self._case(test, None)
 
-    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+    def addFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802  # unittest's name
         """Record a failed assertion."""
-        super().addFailure(test, err)  # type: ignore[arg-type]
+        super().addFailure(test, err)  # type: ignore[arg-type]  # handed on as it came
         self._case(test, "failure", _text(err))
 
-    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802  # unittest's name
         """Record an exception."""
-        super().addError(test, err)  # type: ignore[arg-type]
+        super().addError(test, err)  # type: ignore[arg-type]  # handed on as it came
         self._case(test, "error", _text(err))
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802  # unittest's name
         """Record a skip."""
         self._case(test, "skipped", reason, type="unittest.skip")
 
-    def addExpectedFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+    def addExpectedFailure(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802  # unittest's name
         """Record an expected failure."""
         self._case(test, "skipped", _text(err), type="pytest.xfail")
 
-    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802  # unittest's name
         """Record an unexpected success, which counts as a failure."""
         super().addUnexpectedSuccess(test)
         self._case(test, "failure", "unexpected success")
 
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: object) -> None:  # noqa: N802
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: object) -> None:  # noqa: N802  # unittest's name
         """Record a failed subtest under the name of its test."""
-        super().addSubTest(test, subtest, err)  # type: ignore[arg-type]
+        super().addSubTest(test, subtest, err)  # type: ignore[arg-type]  # handed on as it came
         if err is not None:
             self._case(test, "failure", _text(err))
 

@@ -28,18 +28,18 @@ class _Assertion(_Lenient):
     title: str = ""
     ancestorTitles: tuple[str, ...] = ()  # noqa: N815  # the report's own spelling
     status: str = ""
-    failureMessages: tuple[str, ...] | None = None  # noqa: N815
+    failureMessages: tuple[str, ...] | None = None  # noqa: N815  # the report's own name
 
 
 class _Suite(_Lenient):
     name: str = ""
     status: str = ""
     message: str | None = None
-    assertionResults: tuple[_Assertion, ...] = ()  # noqa: N815
+    assertionResults: tuple[_Assertion, ...] = ()  # noqa: N815  # the report's own name
 
 
 class _Jest(_Lenient):
-    testResults: tuple[_Suite, ...]  # noqa: N815
+    testResults: tuple[_Suite, ...]  # noqa: N815  # the report's own name
 
 
 class _Problem(_Lenient):
@@ -48,7 +48,7 @@ class _Problem(_Lenient):
 
 
 class _Spec(_Lenient):
-    fullTitle: str = ""  # noqa: N815
+    fullTitle: str = ""  # noqa: N815  # the report's own name
     file: str | None = None
     err: _Problem = Field(default_factory=_Problem)
 

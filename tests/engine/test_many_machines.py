@@ -214,7 +214,7 @@ def test_a_search_that_takes_its_workers_last_thread_is_tested_all_the_same(
     ],
 )
 def test_a_worker_that_holds_the_engine_refuses_to_hold_a_secret(name: str, tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), name: "secret-of-ours"}  # noqa: TID251
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), name: "secret-of-ours"}  # noqa: TID251  # the machine's PATH, and nothing else
     ran = subprocess.run(
         [sys.executable, "-m", "bot.cli", "worker", "sandbox"],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100,
@@ -229,7 +229,7 @@ def test_a_worker_that_tests_loads_no_model(tmp_path: Path) -> None:
         "import sys, engine.tasks; "
         "print(*sorted(set(sys.modules) & {'torch', 'transformers', 'vllm', 'onnxruntime'}))"
     )
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # noqa: TID251
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # noqa: TID251  # the machine's PATH, and nothing else
     ran = subprocess.run(
         [sys.executable, "-c", program], env=environment, cwd=tmp_path,
         capture_output=True, text=True, check=False, timeout=100,

@@ -41,7 +41,7 @@ def settings(**changes: object) -> SandboxSettings:
         "base_image": "toolchain",
         **changes,
     }
-    return SandboxSettings(**given)  # type: ignore[arg-type]
+    return SandboxSettings(**given)  # type: ignore[arg-type]  # by name, from anything
 
 
 def opened(kind: str) -> Sandbox:

@@ -110,7 +110,7 @@ def test_no_container_is_left_whatever_happens_in_the_box(
     engine_sandbox: DockerSandbox, image: str, client: APIClient
 ) -> None:
     for error in (ValueError, KeyboardInterrupt, SystemExit):
-        with pytest.raises(error), engine_sandbox.open(image, Limits()):  # noqa: PT012
+        with pytest.raises(error), engine_sandbox.open(image, Limits()):  # noqa: PT012  # the box has to open first
             (name,) = ours(client, f"evoscale.owner={labels(0, 0)['evoscale.owner']}")
             raise error
         with pytest.raises(docker.errors.NotFound):

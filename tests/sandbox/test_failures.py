@@ -94,7 +94,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.docker
 def test_an_engine_that_dies_under_a_command_gives_no_verdict(between: Between, image: str) -> None:
     sandbox = DockerSandbox(settings())
-    with pytest.raises(SandboxUnavailableError), sandbox.open(image, Limits()) as box:  # noqa: PT012
+    with pytest.raises(SandboxUnavailableError), sandbox.open(image, Limits()) as box:  # noqa: PT012  # the box has to open first
         assert box.exec(["true"]).exit_code == 0
         threading.Timer(0.2, between.die).start()
         box.exec(["sleep", "20"])
@@ -107,7 +107,7 @@ def test_an_engine_that_stalls_is_not_a_command_out_of_time(
 ) -> None:
     quick(monkeypatch)
     sandbox = DockerSandbox(settings())
-    with pytest.raises(SandboxUnavailableError), sandbox.open(image, Limits()) as box:  # noqa: PT012
+    with pytest.raises(SandboxUnavailableError), sandbox.open(image, Limits()) as box:  # noqa: PT012  # the box has to open first
         assert box.exec(["true"]).exit_code == 0
         between.flowing.clear()
         box.exec(["true"], wall_clock_s=1.0)

@@ -58,7 +58,7 @@ def test_what_must_hold_is_asked_once_and_then_remembered(
     must_hold(bubblewrap, one)
     remembered = Memory(one, bubblewrap.isolation).held()
     assert {NETWORK, MEMORY, "processes are limited"} == remembered
-    monkeypatch.setitem(PROBES, NETWORK, lambda _: "asked again")  # type: ignore[misc]
+    monkeypatch.setitem(PROBES, NETWORK, lambda _: "asked again")  # type: ignore[misc]  # a read-only table
     must_hold(bubblewrap, one)
 
 
@@ -90,7 +90,7 @@ def test_what_a_killed_process_left_is_removed_when_the_next_one_starts() -> Non
 def test_a_machine_that_does_not_hold_it_is_refused_every_time(
     name: str, bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PROBES, name, lambda _: "it got out")  # type: ignore[misc]
+    monkeypatch.setitem(PROBES, name, lambda _: "it got out")  # type: ignore[misc]  # a read-only table
     for _ in range(2):
         with pytest.raises(SandboxUnavailableError, match=r"it got out.*evoscale sandbox check"):
             must_hold(bubblewrap, one)
@@ -99,7 +99,7 @@ def test_a_machine_that_does_not_hold_it_is_refused_every_time(
 def test_what_the_operator_demands_is_asked_as_well(
     bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]
+    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]  # a read-only table
     must_hold(bubblewrap, one)
     with pytest.raises(SandboxUnavailableError, match="no limit"):
         must_hold(bubblewrap, one.model_copy(update={"require": ("cpus",)}))
@@ -180,6 +180,6 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_a_finding_says_whether_its_lack_is_known(
     bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]
+    monkeypatch.setitem(PROBES, "processors are limited", lambda _: "no limit")  # type: ignore[misc]  # a read-only table
     (found,) = examine(bubblewrap, ["processors are limited"])
     assert (found.holds, found.optional, found.problem) == (False, True, "no limit")

@@ -90,7 +90,7 @@ def test_a_box_that_died_while_it_waited_is_not_given(inner: Counting, image: st
     with pool.open(image, Limits()):
         until(lambda: pool.waiting() == 1)
     (ready,) = pool._ready
-    ready.box._walls._jail.destroy()  # type: ignore[attr-defined]
+    ready.box._walls._jail.destroy()  # type: ignore[attr-defined]  # from outside, as an operator would
     with pool.open(image, Limits()) as box:
         assert box.exec(["true"]).exit_code == 0
     pool.empty()

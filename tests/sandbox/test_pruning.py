@@ -70,7 +70,7 @@ def names(store: Store) -> set[str]:
 def test_a_base_goes_only_after_what_was_made_from_it(store: Store) -> None:
     (env,) = [found.name for found in store.images() if found.name.endswith("/env")]
     assert not store.discard(env)
-    pruned = prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+    pruned = prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert len(pruned.removed) == 4
     assert pruned.removed.index(env) >= 2
     assert (pruned.freed_bytes, pruned.left_bytes) == (4 * 1000 + 2 * len("env"), 0)
@@ -79,17 +79,17 @@ def test_a_base_goes_only_after_what_was_made_from_it(store: Store) -> None:
 
 def test_an_image_that_a_box_uses_stays_and_so_does_its_base(store: Store) -> None:
     with store.opened("one") as trees:
-        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
         assert names(store) == {"one", "env"}
         assert (trees["opt/repo"] / "file").is_file()
-    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert names(store) == set()
 
 
 def test_a_base_stays_while_something_is_made_from_it(store: Store, tmp_path: Path) -> None:
     with store.building("three", "other") as needed:
         assert needed
-        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
+        prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
         assert names(store) == {"other"}
         with store.making("three", "other", tmp_path / "layer"):
             pass
@@ -116,7 +116,7 @@ def test_the_last_use_counts_not_the_making(store: Store, tmp_path: Path) -> Non
         os.utime(tmp_path / f"cache/locks/in-use-{name}", (1000, 1000))
     with store.opened("two"):
         pass
-    prune(store, older_than_s=3600.0, most_bytes=MANY)  # type: ignore[arg-type]
+    prune(store, older_than_s=3600.0, most_bytes=MANY)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert names(store) == {"two", "env"}
 
 
@@ -126,8 +126,8 @@ def test_the_images_of_an_older_toolchain_go_with_it(store: Store, tmp_path: Pat
     (made,) = folder.glob("images-*")
     made.rename(folder / "images-older")
     assert not store.discard("toolchain-older")
-    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]
-    prune(store, older_than_s=-1.0, most_bytes=0)  # type: ignore[arg-type]
+    prune(store, older_than_s=NEVER_S, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
+    prune(store, older_than_s=-1.0, most_bytes=0)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert not (folder / "toolchain-older").exists()
 
 
@@ -176,7 +176,7 @@ def test_tending_ends_when_told_and_outlives_a_machine_that_fails(store: Store) 
             stop.set()
             return 0
 
-    tend(Told(), settings(images_bytes=0), stop)  # type: ignore[arg-type]
+    tend(Told(), settings(images_bytes=0), stop)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert store.images() == []
 
 

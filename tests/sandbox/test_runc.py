@@ -86,7 +86,7 @@ def plan(**changes: object) -> Plan:
         "gvisor": False,
         **changes,
     }
-    return Plan(**given)  # type: ignore[arg-type]
+    return Plan(**given)  # type: ignore[arg-type]  # by name, from anything
 
 
 def test_a_bundle_is_as_hard_as_promised() -> None:
@@ -160,7 +160,7 @@ def test_root_that_may_not_mount_is_given_another_sandbox(
 @as_root
 def test_a_box_leaves_nothing_whatever_happens_in_it(runc: Sandbox, image: str) -> None:
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), runc.open(image, Limits()) as box:  # noqa: PT012
+        with pytest.raises(error), runc.open(image, Limits()) as box:  # noqa: PT012  # the box has to open first
             assert box.exec(["true"]).exit_code == 0
             raise error
     assert left() == []

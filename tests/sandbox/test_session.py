@@ -31,13 +31,13 @@ class ScriptedWalls:
         self.stalls = stalls
         self.after = ending or Ending(False, False, True, True)
 
-    def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002
+    def send(self, data: bytes, deadline: float) -> None:  # noqa: ARG002  # the protocol's signature
         self.sent += data
         token = str(json.loads(data.partition(b"\n")[0])["token"]).encode()
         whole, sizes = b"".join(self.pieces).replace(TOKEN, token, 1), map(len, self.pieces)
         self.pieces = [whole[end - size : end] for size, end in _ends(sizes)]
 
-    def receive(self, size: int, deadline: float) -> bytes:  # noqa: ARG002
+    def receive(self, size: int, deadline: float) -> bytes:  # noqa: ARG002  # the protocol's signature
         if not self.pieces and self.stalls:
             raise TimeoutError("its time ran out")
         piece = self.pieces.pop(0) if self.pieces else b""

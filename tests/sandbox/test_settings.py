@@ -22,7 +22,7 @@ def test_settings_are_checked_and_frozen() -> None:
     with pytest.raises(ValidationError):
         SandboxSettings(memory_bytes=1)
     with pytest.raises(ValidationError):
-        SandboxSettings().pids = 3  # type: ignore[misc]
+        SandboxSettings().pids = 3  # type: ignore[misc]  # frozen, which is what is tested
 
 
 def test_the_cache_of_a_plain_user_is_theirs(

@@ -29,7 +29,7 @@ def outcome(text: str, product: Callable[[int, int], object], name: str = "test_
     scope: dict[str, object] = {**SAFE, "add": product, "pytest": pytest}
     exec(compile(text, "<twin>", "exec"), scope)  # noqa: S102  # written a few lines below
     try:
-        scope[name]()  # type: ignore[operator]
+        scope[name]()  # type: ignore[operator]  # a compiled test
     except (AssertionError, pytest.fail.Exception):
         return False
     return True

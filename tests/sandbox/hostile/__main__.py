@@ -45,7 +45,7 @@ def main() -> None:
         taken["with canaries"].append(seconds(lambda: run_tests(sandbox, spec, None, LIMITS)))
         taken["without"].append(seconds(lambda: run_tests(sandbox, plain, None, LIMITS)))
         with sandbox.open(spec.image, LIMITS) as box:
-            taken["the tests' files"].append(seconds(lambda box=box: broken_seals(box, ())))  # type: ignore[misc]
+            taken["the tests' files"].append(seconds(lambda box=box: broken_seals(box, ())))  # type: ignore[misc]  # a lambda's default has no type
     found = {
         n: {"median_s": round(statistics.median(t), 3), "min_s": round(min(t), 3)}
         for n, t in taken.items()
