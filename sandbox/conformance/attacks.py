@@ -155,15 +155,15 @@ except OSError:
     print("full")
 """
 MANY_FILES = """
-import os, sys
+import errno, os, sys
 place = sys.argv[1] + "/many"
 os.mkdir(place)
 try:
     for number in range(int(sys.argv[2])):
         os.close(os.open(f"{place}/{number}", os.O_CREAT | os.O_WRONLY))
     print("made", number)
-except OSError:
-    print("full")
+except OSError as error:
+    print("full" if error.errno == errno.ENOSPC else error)
 """
 SPIN = """
 import os, time

@@ -1,8 +1,16 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from sandbox.conformance import OPTIONAL, Bench, checks, run_check
+from sandbox.conformance import (
+    OPTIONAL,
+    SMALL,
+    Bench,
+    checks,
+    makes_too_many_files,
+    run_check,
+)
 from sandbox.contract import Limits, Sandbox
 from sandbox.errors import SandboxUnavailableError
 
@@ -26,3 +34,14 @@ def test_an_image_that_is_not_there_cannot_be_opened(sandbox: Sandbox) -> None:
     assert not sandbox.has_image("no-such-image")
     with pytest.raises(SandboxUnavailableError), sandbox.open("no-such-image", Limits()):
         pass
+
+
+@pytest.mark.parametrize(
+    ("wall_clock_s", "files", "found"),
+    [(0.01, 10**6, "/tmp: nothing is known, its time ran out"), (30.0, 10, "/tmp: made 9")],
+)
+def test_files_are_not_said_to_be_limited_where_no_limit_was_reached(
+    sandbox: Sandbox, bare: str, wall_clock_s: float, files: int, found: str
+) -> None:
+    with sandbox.open(bare, replace(SMALL, wall_clock_s=wall_clock_s)) as box:
+        assert makes_too_many_files("/tmp", files, box) == found
