@@ -13,17 +13,19 @@ from engine.contract import Document
 from engine.obstacles import none_passes, unusable
 from engine.repo_config import RepoConfig
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
-from sandbox.errors import ImageBuildError
+from sandbox.errors import ImageBuildError, StoppedError
 from sandbox.grading import grade
 from sandbox.images import prepare
 from sandbox.recipes.steps import HERE
 from sandbox.runner import run_tests
 from sandbox.settings import SandboxSettings
+from sandbox.stops import stoppable
 from sandbox.unified_diff import parse
 
 MOST_NAMED = 3
 MOST_ASKED = 5
 """A patch for more projects than this is not offered: each may cost a build and four runs."""
+STOPPED = "the search was stopped before they had said anything"
 
 
 class Neighbour(Document):
@@ -85,8 +87,8 @@ def project_of(path: str, projects: Iterable[str]) -> str:
 def neighbours(config: RepoConfig, own: str, asked: Asked) -> tuple[Neighbour, ...]:
     """Run the tests of the other projects that a patch touches, without it and with it.
 
-    It ends with the first that speaks against the patch. A stop is heard between two projects, so
-    that a winner that touches only one is still looked at.
+    It ends with the first that speaks against the patch. A stop ends a build or a run under way: a
+    winner whose neighbours were not asked to the end is not offered.
 
     Raises:
         SandboxUnavailableError: the sandbox, not the tests, failed.
@@ -97,9 +99,11 @@ def neighbours(config: RepoConfig, own: str, asked: Asked) -> tuple[Neighbour, .
         return (Neighbour(path=paths[MOST_ASKED], obstacle=most),)
     looked: list[Neighbour] = []
     for path in paths:
-        if looked and asked.stopped():
-            return (*looked, Neighbour(path=path, obstacle="the search was stopped before that"))
-        looked.append(_look(config, path, asked))
+        try:
+            with stoppable(asked.stopped):
+                looked.append(_look(config, path, asked))
+        except StoppedError:
+            looked.append(Neighbour(path=path, obstacle=STOPPED))
         if looked[-1].against:
             break
     return tuple(looked)

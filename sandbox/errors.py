@@ -2,7 +2,8 @@
 
 SandboxError
 ├── SandboxUnavailableError  retryable
-└── ImageBuildError
+├── ImageBuildError
+└── StoppedError
 """
 
 
@@ -43,3 +44,10 @@ class ImageBuildError(SandboxError):
         tail = output[-4000:].decode(errors="replace").strip()
         last = tail.rpartition("\n")[2][:300]
         return cls(step, f"{reason}: {last}" if last else reason, tail)
+
+
+class StoppedError(SandboxError):
+    """Whoever wanted the work has stopped it; raised only below `sandbox.stops.stoppable`."""
+
+    def __init__(self) -> None:
+        super().__init__("it was stopped on request")

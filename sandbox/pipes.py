@@ -9,6 +9,7 @@ from typing import IO, Protocol
 
 from sandbox.errors import SandboxUnavailableError
 from sandbox.session import Ending, Session
+from sandbox.stops import at_once_s
 
 CHUNK = 65536
 EXIT_S = 1.0  # for a process whose pipe has ended to be gone as well
@@ -98,6 +99,7 @@ class PipeWalls:
     def _await(pipe: IO[bytes], event: int, deadline: float) -> None:
         poll = select.poll()
         poll.register(pipe.fileno(), event)
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise TimeoutError("its time ran out")
+        while (left := deadline - time.monotonic()) > 0:
+            if poll.poll(at_once_s(left) * 1000):
+                return
+        raise TimeoutError("its time ran out")

@@ -10,6 +10,7 @@ import docker.errors
 
 from sandbox.docker.engine import FAILURES, KILL_S, Engine, unavailable
 from sandbox.session import Ending
+from sandbox.stops import at_once_s
 
 FRAME = struct.Struct(">BxxxL")  # Docker's multiplexing: stream number, length
 STDOUT = 1
@@ -65,7 +66,7 @@ class ContainerWalls:
 
     def send(self, data: bytes, deadline: float) -> None:
         """Write all of it; see `Walls.send`."""
-        self._bound(deadline)
+        self._socket.settimeout(_left_s(deadline))
         self._socket.sendall(data)
 
     def receive(self, size: int, deadline: float) -> bytes:
@@ -78,8 +79,7 @@ class ContainerWalls:
                 stream, self._left_in_frame = FRAME.unpack(header)
                 self._is_stdout = stream == STDOUT
                 continue
-            self._bound(deadline)
-            data = self._socket.recv(min(size, self._left_in_frame))
+            data = self._some(min(size, self._left_in_frame), deadline)
             self._left_in_frame -= len(data)
             if self._is_stdout or not data:
                 return data
@@ -117,15 +117,22 @@ class ContainerWalls:
     def _exactly(self, size: int, deadline: float) -> bytes:
         data = b""
         while len(data) < size:
-            self._bound(deadline)
-            piece = self._socket.recv(size - len(data))
+            piece = self._some(size - len(data), deadline)
             if not piece:
                 return b""
             data += piece
         return data
 
-    def _bound(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("its time ran out")
-        self._socket.settimeout(left)
+    def _some(self, size: int, deadline: float) -> bytes:
+        """What comes next; a look at whether it is still waited for loses nothing of it."""
+        while True:
+            self._socket.settimeout(at_once_s(_left_s(deadline)))
+            with suppress(TimeoutError):
+                return self._socket.recv(size)
+
+
+def _left_s(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("its time ran out")
+    return left

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox import stops
 from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
@@ -151,10 +152,9 @@ def download(wanted: Sequence[str], sums: str, place: Path) -> None:
         (folder / "go.sum").write_text(sums, encoding="utf-8")
         env = {**fetch_environment("GO"), **FETCHING, "GOMODCACHE": str(place)}
         try:
-            done = subprocess.run(
-                [str(go), "mod", "download"], cwd=folder, capture_output=True, env=env, text=True,
-                errors="replace", timeout=DOWNLOAD_S, check=False,
-            )  # fmt: skip
+            done = stops.run(
+                [str(go), "mod", "download"], cwd=folder, env=env, timeout_s=DOWNLOAD_S
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
             raise ImageBuildError(STEP, reason) from error

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox import stops
 from sandbox.errors import ImageBuildError
 from sandbox.recipes.telling import without_places
 from sandbox.settings import fetch_environment
@@ -114,11 +115,8 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
         set_here = fetch_environment("NPM_CONFIG_")
         there = {name.upper() for name in set_here} - {"HOME"}
         own = {name: value for name, value in home.items() if name not in there}
-        return subprocess.run(
-            [str(npm), *OPTIONS, f"--git={git}"], cwd=place, env={**set_here, **own},
-            capture_output=True, text=True, errors="replace", timeout=left, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        argv = [str(npm), *OPTIONS, f"--git={git}"]
+        return stops.run(argv, cwd=place, env={**set_here, **own}, timeout_s=left)
 
 
 def _reason(said: str) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox import stops
 from sandbox.errors import ImageBuildError
 from sandbox.settings import fetch_environment
 
@@ -87,10 +88,7 @@ def _pip(
     ]  # fmt: skip
     try:
         # In a directory with nothing in it, so that no name can be taken for a file.
-        done = subprocess.run(
-            argv, capture_output=True, timeout=left, check=False, text=True, cwd=fresh,
-            env=fetch_environment("PIP_"),
-        )  # fmt: skip
+        done = stops.run(argv, cwd=fresh, env=fetch_environment("PIP_"), timeout_s=left)
     except subprocess.TimeoutExpired:
         logger.info("pip took more than %.0f s for %d requirements", left, len(requirements))
         return False

@@ -1,16 +1,18 @@
 """One search in a repository of several projects: whose tests run, and what they keep from being offered."""
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from engine.contract import NoPatch, Patched
-from engine.neighbours import MOST_ASKED, Asked, Neighbour, neighbours, touched
+from engine.neighbours import MOST_ASKED, STOPPED, Asked, Neighbour, neighbours, touched
 from engine.orders import Errand, Orders
 from engine.pipeline import repair
 from engine.repo_config import parse
 from engine.workshop import ANSWER, Checked, order_name
-from sandbox.contract import Patch
+from sandbox.contract import Box, Limits, Patch, Sandbox
 from tests.engine import projects
 from tests.engine.test_pipeline import Made, made
 
@@ -135,15 +137,40 @@ def test_a_patch_that_touches_too_many_projects_is_told_so_and_none_is_asked(
     )
 
 
-def test_a_stop_is_heard_between_two_projects(made: Made, market: Path, tmp_path: Path) -> None:
-    root, config, patch = many(market, 1)
-    config = config.replace("}\n", ", till: {language: python}}\n")
+class Noting:
+    """The real sandbox, which says what it is at."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox, self.opened, self.building = sandbox, 0, False
+
+    def open(self, image: str, limits: Limits) -> AbstractContextManager[Box]:
+        self.opened += 1
+        return self.sandbox.open(image, limits)
+
+    def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
+        self.building = "sleep" in " ".join(script)
+        self.sandbox.build(image, base, layer, script)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.sandbox, name)
+
+
+@pytest.mark.parametrize("at", ["build", "run"])
+def test_a_stop_ends_the_first_projects_build_or_run(
+    made: Made, market: Path, tmp_path: Path, at: str
+) -> None:
+    steps = "install: [sleep infinity]" if at == "build" else "test_command: sleep infinity"
+    config = parse(f"projects: {{shop: {{}}, till: {{{steps}}}, till2: {{}}}}")
     bench, shelf = made(), tmp_path / "shelf"
-    patch = Patch(CHANGE.format(file="till/till.py") + patch)
-    asked = Asked(bench.sandbox, bench.settings, root, patch, frozenset(), shelf, lambda: True)
-    till, other = neighbours(parse(config), "shop", asked)
-    assert till.against is None
-    assert (other.path, other.obstacle) == ("till0", "the search was stopped before that")
+    noting = Noting(bench.sandbox)
+    patch = Patch(CHANGE.format(file="till/till.py") + CHANGE.format(file="till2/till.py"))
+
+    def stopped() -> bool:
+        return noting.building if at == "build" else noting.opened == 2  # first for its notes
+
+    asked = Asked(noting, bench.settings, market, patch, frozenset(), shelf, stopped)
+    (till,) = neighbours(config, "shop", asked)
+    assert (till.path, till.obstacle) == ("till", STOPPED)
 
 
 def test_a_patch_that_a_trial_fails_costs_no_look_at_other_projects(

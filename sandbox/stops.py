@@ -1,0 +1,81 @@
+"""Work that somebody may stop: whatever waits for a box or a program asks meanwhile whether to.
+
+Who may stop it is told by the context and not through every signature: it concerns each wait on the
+way down to a socket, and only one caller. A wait that is given up unwinds as a failure does, so the
+box under it is closed and the program killed.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from sandbox.errors import StoppedError
+
+LOOK_S = 0.5
+"""Between two questions, each of which may be one to a database."""
+_ASKED: ContextVar[Callable[[], bool] | None] = ContextVar("asked", default=None)
+
+
+@contextmanager
+def stoppable(stopped: Callable[[], bool]) -> Iterator[None]:
+    """Whatever this thread waits for in the block ends soon after `stopped()` says so.
+
+    Raises:
+        StoppedError: it did.
+    """
+    token = _ASKED.set(stopped)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
+
+def at_once_s(left_s: float) -> float:
+    """How many of the seconds that are left may be waited before this is asked again.
+
+    Raises:
+        StoppedError: the work is not wanted any more.
+    """
+    stopped = _ASKED.get()
+    if stopped is None:
+        return left_s
+    if stopped():
+        raise StoppedError
+    return min(left_s, LOOK_S)
+
+
+def run(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of this machine with nothing to read, and keep what it says.
+
+    Raises:
+        StoppedError: the work is not wanted any more; the program was killed.
+        TimeoutExpired: it took too long and was killed.
+        OSError: it cannot be started.
+    """
+    deadline = time.monotonic() + timeout_s
+    with subprocess.Popen(
+        list(argv), cwd=cwd, env=dict(env), text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            said = _said(process, deadline)
+        except BaseException:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, *said)
+
+
+def _said(process: subprocess.Popen[str], deadline: float) -> tuple[str, str]:
+    """Its output and its errors, once it has ended; what was read is kept from look to look."""
+    while True:
+        left = max(deadline - time.monotonic(), 0.0)
+        try:
+            return process.communicate(timeout=at_once_s(left))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
