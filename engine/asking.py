@@ -9,11 +9,19 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from engine.errors import TestsUnavailableError
+from engine.errors import EnvironmentLostError, TestsUnavailableError
 from engine.leases import Clock
 from engine.orders import Errand, Orders
 from engine.store import CandidateState, JobStore, StoredCandidate
-from engine.workshop import ANSWER, Checked, Prepared, Trouble, order_name
+from engine.workshop import (
+    ANSWER,
+    REBUILD,
+    Checked,
+    Prepared,
+    Trouble,
+    Unbuilt,
+    order_name,
+)
 
 POLL_S = 0.05
 LOOK_S = 0.5
@@ -62,6 +70,7 @@ class Asking:
 
         Raises:
             TestsUnavailableError: whoever did it failed, or nobody does; the next start asks again.
+            EnvironmentLostError: what it needs cannot be built any more.
         """
         name, queue = order_name(errand, slot), Queue(self)
         self._forget_trouble(name)  # an earlier start's, which waited no longer
@@ -81,16 +90,25 @@ class Asking:
             if now - seen > self.patience.unheld_s:
                 raise TestsUnavailableError(NOBODY[errand], retryable=True)
             queue.wait()
+        return self._result(name, found)
+
+    def _result(self, name: str, found: str) -> Prepared | Checked:
         answer = ANSWER.validate_json(found)
-        if isinstance(answer, Trouble):
-            self.orders.forget(self.job_id, name)
-            raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
-        return answer
+        if isinstance(answer, Prepared | Checked):
+            return answer
+        self.orders.forget(self.job_id, name)
+        if isinstance(answer, Unbuilt):
+            raise EnvironmentLostError(answer.reason, answer.log, answer.tried)
+        raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
 
     def tested(
         self, slots: Collection[Slot], over: Callable[[], bool]
     ) -> Mapping[Slot, StoredCandidate]:
-        """Wait until these candidates are tested, or the search is over; as far as they came."""
+        """Wait until these candidates are tested, or the search is over; as far as they came.
+
+        Raises:
+            EnvironmentLostError: what they need cannot be built any more; the next start tries.
+        """
         handed_out, queue = time.monotonic(), Queue(self)
         while True:
             stored = self.store.candidates(self.job_id)
@@ -98,6 +116,9 @@ class Asking:
             waiting = [slot for slot, r in rows.items() if r.state is CandidateState.SAMPLED]
             if not waiting or over():
                 return rows
+            lost = self.orders.answered(self.job_id, REBUILD)
+            if lost is not None:
+                self._result(REBUILD, lost)
             if time.monotonic() - handed_out > self.patience.again_s:
                 handed_out = time.monotonic()
                 for slot in waiting:
@@ -111,7 +132,7 @@ class Asking:
     def _forget_trouble(self, name: str) -> None:
         """Forget an order's answer where it is no result, so that it is done again."""
         found = self.orders.answered(self.job_id, name)
-        if found is not None and isinstance(ANSWER.validate_json(found), Trouble):
+        if found is not None and isinstance(ANSWER.validate_json(found), Trouble | Unbuilt):
             self.orders.forget(self.job_id, name)
 
     def _given_up(self, errand: Errand, name: str, stopped_s: float) -> bool:

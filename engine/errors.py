@@ -7,6 +7,7 @@ EngineError
 ├── SnapshotInvalidError
 ├── StorageUnwritableError retryable
 ├── TestsUnavailableError  sometimes retryable
+├── EnvironmentLostError   retryable
 └── BadInputError
 """
 
@@ -81,6 +82,24 @@ class TestsUnavailableError(EngineError):
     def __init__(self, reason: str, *, retryable: bool) -> None:
         super().__init__(reason)
         self.retryable = retryable
+
+
+class EnvironmentLostError(EngineError):
+    """The environment was there for the base commit and cannot be built again for a candidate.
+
+    `log` and `recipe` are as in `engine.contract.Failed`.
+    """
+
+    retryable = True
+
+    def __init__(self, reason: str, log: str = "", recipe: str = "") -> None:
+        super().__init__(
+            f"{reason}. It was built for the base commit and was missing where a candidate was to "
+            "be tested, so see what that machine lacks by now: its package index, its programs or "
+            "its disk; then ask again"
+        )
+        self.log = log
+        self.recipe = recipe
 
 
 class BadInputError(EngineError):

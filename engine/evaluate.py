@@ -217,6 +217,7 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
     it fails for no reason that has a name, it stays without a verdict and says so.
 
     Raises:
+        ImageBuildError: what the candidate needs cannot be made ready.
         SandboxError: the sandbox failed; the lease runs out and the candidate is tested again.
     """
     row = store.lease_candidate(job_id, *slot, owner, bench.lease_s)

@@ -26,7 +26,7 @@ from engine.contract import (
     Selection,
     Stage,
 )
-from engine.errors import BadInputError, TestsUnavailableError
+from engine.errors import BadInputError, EnvironmentLostError, TestsUnavailableError
 from engine.evaluate import Verdict, from_row, scored, to_row
 from engine.evolve import Search, evolve
 from engine.leases import Clock
@@ -68,6 +68,8 @@ class Engine:
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
     """Search for a patch and say what the tests said of it.
 
+    An environment that got lost on the way is an outcome too: it has a log to be shown.
+
     Raises:
         EngineError: the engine could not find out.
         SandboxError: the sandbox could not find out.
@@ -76,7 +78,10 @@ def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
         checkout = Path(folder)
         ref = request.snapshot
         snapshot.unpack(engine.snapshot_dir, ref.key, ref.sha256, checkout)
-        return _Job(request, engine, checkout).run()
+        try:
+            return _Job(request, engine, checkout).run()
+        except EnvironmentLostError as lost:
+            return Failed(reason=str(lost), retryable=True, log=lost.log, recipe=lost.recipe)
 
 
 class _Job:

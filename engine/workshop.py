@@ -79,8 +79,27 @@ class Trouble(Document):
     retryable: bool
 
 
-Answer = Annotated[Prepared | Checked | Trouble, Field(discriminator="kind")]
-ANSWER: TypeAdapter[Prepared | Checked | Trouble] = TypeAdapter(Answer)
+class Unbuilt(Document):
+    """An environment that had been built cannot be built again; `log` and `tried` as in `Prepared`.
+
+    It answers the order that needed it, or for candidates, which are no orders, `REBUILD`.
+    """
+
+    kind: Literal["unbuilt"] = "unbuilt"
+    reason: str
+    log: str = ""
+    tried: str = ""
+
+    @classmethod
+    def by(cls, error: ImageBuildError) -> "Unbuilt":
+        """What is told of a build that failed so."""
+        return cls(reason=str(error), log=telling(error.log_tail), tried=error.tried)
+
+
+REBUILD = "rebuild"
+"""The order under whose name a tester says that it cannot build what candidates need."""
+Answer = Annotated[Prepared | Checked | Trouble | Unbuilt, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Prepared | Checked | Trouble | Unbuilt] = TypeAdapter(Answer)
 
 
 def order_name(errand: Errand, slot: tuple[int, int]) -> str:
@@ -168,7 +187,7 @@ class Workshop:
 
     def _answer(
         self, errand: Errand, request: RepairRequest, slot: tuple[int, int]
-    ) -> Prepared | Checked | Trouble:
+    ) -> Prepared | Checked | Trouble | Unbuilt:
         """Do an errand; whatever goes wrong is told to the search, which else waits for nothing."""
         try:
             return (
@@ -176,6 +195,9 @@ class Workshop:
             )
         except StorageUnwritableError:
             raise
+        except ImageBuildError as error:
+            logger.warning("an environment is lost: %s", error)
+            return Unbuilt.by(error)
         except (EngineError, SandboxError) as error:
             logger.warning("an errand could not be done: %s", error)
             return Trouble(reason=str(error), retryable=error.retryable)
@@ -216,7 +238,18 @@ class Workshop:
             return
         ready = partial(self._make_sure_of_image, request, baseline)
         bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s, ready)
-        evaluate(self.store, bench, job_id, slot, self.owner)
+        try:
+            evaluate(self.store, bench, job_id, slot, self.owner)
+        except ImageBuildError as error:
+            self._say_unbuilt(job_id, error)
+            raise
+
+    def _say_unbuilt(self, job_id: str, error: ImageBuildError) -> None:
+        """Tell the search what its candidates wait for in vain; the first who says it is heard."""
+        self.orders.place(job_id, REBUILD)
+        if self.orders.lease(job_id, REBUILD, self.owner, self.lease_s):
+            document = Unbuilt.by(error).model_dump_json()
+            self.orders.answer(job_id, REBUILD, self.owner, document)
 
     def _check(self, request: RepairRequest, slot: tuple[int, int]) -> Checked | Trouble:
         job_id = request.job.job_id

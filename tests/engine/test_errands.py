@@ -1,5 +1,6 @@
 """Errands: who may do one, whose answer counts, and what happens where something breaks."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -8,7 +9,7 @@ import pytest
 
 from engine.asking import Asking, Patience, Queue
 from engine.candidate import Candidate
-from engine.contract import NoPatch, Patched
+from engine.contract import Failed, NoPatch, Patched
 from engine.errors import TestsUnavailableError
 from engine.evaluate import UNTESTED, to_row
 from engine.leases import Clock
@@ -327,6 +328,38 @@ def test_a_jobs_own_build_that_fails_is_work_at_that_job(plain: Bench0) -> None:
         workshop(plain, broken).do(Errand.EVALUATE, job_id, FIRST)
     assert held == [True]
     assert orders.busy(job_id), "who asks next sees that it was tried"
+
+
+@pytest.mark.parametrize("lost_for", [Errand.EVALUATE, Errand.CHECK])
+def test_a_search_whose_environment_is_lost_ends_with_the_builds_log_and_recipe(
+    made: Made, lost_for: Errand
+) -> None:
+    bench = made()
+    told: list[Errand] = []
+
+    def fail(*_: object) -> NoReturn:
+        said = "collecting\nerror: no space left on device\nended"
+        raise ImageBuildError("sh", "exit code 1: ended", said)
+
+    broken = Broken(bench.sandbox)
+    broken.has_image, broken.build = (lambda _: False), fail
+
+    def losing(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        told.append(errand)
+        shop = workshop(bench, broken if errand is lost_for else None)
+        with suppress(ImageBuildError):
+            shop.do(errand, job_id, (iteration, sample))
+
+    outcome = repair(bench.request, bench.engine([[projects.FIX]], hand_out=losing))
+    assert isinstance(outcome, Failed), outcome
+    assert "the test environment cannot be built at 'sh': exit code 1: ended" in outcome.reason
+    assert "see what that machine lacks by now" in outcome.reason
+    assert "error: no space left on device" in outcome.log
+    assert "language: python" in outcome.recipe
+    assert outcome.retryable
+    assert told.count(lost_for) == 1, "it is not tried until the time is used up"
+    if lost_for is Errand.CHECK:  # a candidate's lease would have to run out first
+        assert isinstance(repair(bench.request, bench.engine([[projects.FIX]])), Patched)
 
 
 def test_an_image_that_is_built_anew_is_run_anew(made: Made, tmp_path: Path) -> None:
