@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
+import docker.errors
 import docker.types
 
 from sandbox.archives import write_tree
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.docker.base import base_image
 from sandbox.docker.engine import ANSWER_S, Engine
+from sandbox.docker.names import Names, is_missing
 from sandbox.docker.walls import ContainerWalls
+from sandbox.errors import SandboxUnavailableError
 from sandbox.locks import in_use, locked, unless_in_use, used_at
 from sandbox.owners import LABEL, labels, stale
 from sandbox.seccomp import docker_profile
@@ -47,6 +50,7 @@ class DockerSandbox:
         """
         self._settings = settings
         self._engine = Engine(settings.runtime)
+        self._names = Names(self._engine, settings.cache_dir)
 
     @property
     def isolation(self) -> str:
@@ -163,23 +167,41 @@ class DockerSandbox:
         """A created container, not started; removed at the end."""
         name = f"evoscale-{uuid4().hex}"  # ours, so it can be removed even if no answer came back
         try:
-            with self._engine.asked() as client:
-                client.create_container(
-                    image,
-                    warden_argv(orders),
-                    name=name,
-                    user=f"{BOX_UID}:{BOX_UID}",
-                    entrypoint=[],
-                    working_dir="/",
-                    environment={"PATH": "/usr/local/bin:/usr/bin:/bin"},
-                    hostname="box",
-                    stdin_open=True,
-                    labels=labels(time.time(), limits.wall_clock_s),
-                    host_config=config,
-                )
+            try:
+                self._create(name, image, limits, config, orders)
+            except SandboxUnavailableError as error:
+                if not is_missing(error):
+                    raise
+                self._names.lay(image)
+                self._create(name, image, limits, config, orders)
             yield name
         finally:
             self._engine.remove(name)
+
+    def _create(
+        self,
+        name: str,
+        image: str,
+        limits: Limits,
+        config: dict[str, object],
+        orders: Mapping[str, object],
+    ) -> None:
+        config["Mounts"] = [self._names.mount(image)]
+        with self._engine.asked() as client:
+            client.create_container(
+                image,
+                warden_argv(orders),
+                name=name,
+                user=f"{BOX_UID}:{BOX_UID}",
+                entrypoint=[],
+                working_dir="/",
+                environment={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+                hostname="box",
+                network_disabled=True,  # loopback alone is there, and nothing of the engine's
+                stdin_open=True,
+                labels=labels(time.time(), limits.wall_clock_s),
+                host_config=config,
+            )
 
     def _host_config(self, limits: Limits, *, writable: bool) -> dict[str, object]:
         """All of the hardening; `writable` is for builds, whose result is the written layer."""
@@ -188,11 +210,7 @@ class DockerSandbox:
         profile = docker_profile(gvisor=gvisor)
         with self._engine.asked() as client:
             config: dict[str, object] = client.create_host_config(
-                # The container's own switch would leave even localhost without a name, and without
-                # servers of their own the engine shows boxes those of the machine.
                 network_mode="none",
-                dns=["127.0.0.1"],
-                dns_search=["."],
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges:true", f"seccomp={profile}"],
                 mem_limit=limits.memory_bytes,

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import docker.errors
 import pytest
@@ -178,7 +179,12 @@ def test_a_container_is_as_hard_as_promised(
 ) -> None:
     with engine_sandbox.open(image, Limits(memory_bytes=2**28, pids=33, cpus=0.5)):
         (name,) = ours(client, f"evoscale.owner={labels(0, 0)['evoscale.owner']}")
-        host = client.inspect_container(name)["HostConfig"]
+        found = client.inspect_container(name)
+    host = found["HostConfig"]
+    assert found["Config"]["NetworkDisabled"]
+    assert [(each["Destination"], each["RW"]) for each in found["Mounts"]] == [
+        ("/etc/hosts", False)
+    ]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
@@ -193,3 +199,27 @@ def test_a_container_is_as_hard_as_promised(
         "io_uring" not in option and option.startswith("seccomp={")
         for option in host["SecurityOpt"]
     )
+
+
+@pytest.mark.docker
+def test_the_file_of_names_is_laid_again_where_an_operator_removed_it(
+    engine_sandbox: DockerSandbox,
+    image: str,
+    client: APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    volume = f"evoscale-names-test-{uuid4().hex}"
+    monkeypatch.setattr("sandbox.docker.names.VOLUME", volume)
+    client.create_volume(volume)  # by somebody who was killed before the file was in it
+    sandbox = DockerSandbox(engine_sandbox._settings)
+    try:
+        assert localhost(sandbox, image) == b"127.0.0.1 localhost\n"
+        client.remove_volume(volume)
+        assert localhost(sandbox, image) == b"127.0.0.1 localhost\n"
+    finally:
+        client.remove_volume(volume)
+
+
+def localhost(sandbox: DockerSandbox, image: str) -> bytes:
+    with sandbox.open(image, Limits()) as box:
+        return box.exec(["head", "-n1", "/etc/hosts"]).output
