@@ -4,6 +4,8 @@ Standard input holds JSON that the host made: the changes it has read and approv
 It prints `ok`, or why the patch does not apply, and changes nothing before all of it is known to.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re

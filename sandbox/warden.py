@@ -1,5 +1,6 @@
 """The program that is process 1 of every box; it runs inside, the host only ever sends it as text.
 
+It runs from Python 3.7 on, because the image may be one of an old Python (docs/decisions/0059).
 It takes one request at a time on standard input (a line of JSON, then raw bytes) and answers on
 standard output in the same way. It needs nothing but Python's standard library, because the image
 belongs to somebody else; `sandbox.warden_files` and `warden_fork` are sent in front of it. As
@@ -259,10 +260,12 @@ def supervise(run: Run, orders: Orders) -> None:
             pass
     for pipe in (stdout, stdin):
         pipe.close()
-    status = os.waitstatus_to_exitcode(statuses.get(run.process.pid, 0))
-    run.process.returncode = status
+    status = statuses.get(run.process.pid, 0)
+    signalled = os.WIFSIGNALED(status)
+    code = -os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
+    run.process.returncode = code
     if run.finished:
-        run.exit_code = 128 - status if status < 0 else status
+        run.exit_code = 128 - code if signalled else code
 
 
 def begin(request: dict[str, object], orders: Orders) -> "Process":
@@ -353,7 +356,7 @@ def main() -> None:
         say({"error": str(error)})
         return
     say({"ready": sys.version.split()[0]})
-    while line := sys.stdin.buffer.readline():
+    for line in iter(sys.stdin.buffer.readline, b""):
         request = json.loads(line)
         data = sys.stdin.buffer.read(int(request.get("size", 0)))
         say(*answer_to(request, data, orders), request["token"])

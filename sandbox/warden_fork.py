@@ -13,26 +13,29 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Process(Protocol):
+        """What is supervised: a started command, or a fork."""
+
+        pid: int
+        returncode: int | None
+
+        @property
+        def stdin(self) -> IO[bytes] | None:
+            """Where it is fed."""
+            ...
+
+        @property
+        def stdout(self) -> IO[bytes] | None:
+            """What it says."""
+            ...
+
 
 PR_SET_DUMPABLE = 4
-
-
-class Process(Protocol):
-    """What is supervised: a started command, or a fork."""
-
-    pid: int
-    returncode: int | None
-
-    @property
-    def stdin(self) -> IO[bytes] | None:
-        """Where it is fed."""
-        ...
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """What it says."""
-        ...
 
 
 @dataclass

@@ -4,6 +4,8 @@ Standard input holds JSON: the text, and the ends of the names of files to look 
 output is a JSON list of paths, at most MOST.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys

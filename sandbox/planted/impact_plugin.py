@@ -1,9 +1,12 @@
 """A pytest plugin that writes down which of the repository's functions each test runs."""
 
+from __future__ import annotations
+
 import json
 import sys
 import threading
 from collections.abc import Iterator
+from dis import findlinestarts
 from pathlib import Path
 from types import CodeType, FrameType
 
@@ -66,8 +69,8 @@ def pytest_sessionfinish() -> None:
     """Write it down."""
     functions: dict[str, list[tuple[int, int, list[int]]]] = {}
     for code, by in seen.items():
-        last = max((line for *_, line in code.co_lines() if line), default=code.co_firstlineno)
-        spans = functions.setdefault(code.co_filename.removeprefix(ROOT), [])
+        last = max((line for _, line in findlinestarts(code) if line), default=code.co_firstlineno)
+        spans = functions.setdefault(code.co_filename[len(ROOT) :], [])
         spans.append((code.co_firstlineno, last, sorted(by)))
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps({"tests": tests, "functions": functions}), encoding="utf-8")

@@ -4,6 +4,8 @@ Standard input holds JSON: names and places to look at as globs, files that the 
 with their SHA-256, and paths not to look at. Standard output is a JSON list of paths, at most MOST.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

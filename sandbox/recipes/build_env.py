@@ -3,6 +3,8 @@
 Wheels are unpacked, never executed: the set was resolved before, so no installer is needed.
 """
 
+from __future__ import annotations
+
 import compileall
 import configparser
 import shutil
@@ -28,10 +30,21 @@ def unpack(wheel: Path) -> None:
     for data in SITE.glob("*.data"):
         for kind, target in (("purelib", SITE), ("platlib", SITE), ("data", ENV)):
             if (data / kind).is_dir():
-                shutil.copytree(data / kind, target, dirs_exist_ok=True)
+                merge(data / kind, target)
         for script in (data / "scripts").glob("*") if (data / "scripts").is_dir() else ():
             install_script(script)
         shutil.rmtree(data)
+
+
+def merge(source: Path, target: Path) -> None:
+    """Lay a directory over another; `copytree` can do so from Python 3.8 on."""
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(str(path), str(place))
 
 
 def install_script(script: Path) -> None:
@@ -63,13 +76,16 @@ def launchers() -> None:
 
 def main() -> None:
     """Build the environment in place."""
-    # An interpreter reached through a link would look for its library beside the link.
-    sys._base_executable = str(Path(sys.executable).resolve())  # type: ignore[attr-defined]  # noqa: SLF001
-    venv.create(ENV, with_pip=False, symlinks=True)
+    if Path(sys.prefix) == ENV:  # the interpreter was laid there, and is nobody else's
+        SITE.mkdir(parents=True, exist_ok=True)
+    else:
+        # An interpreter reached through a link would look for its library beside the link.
+        sys._base_executable = str(Path(sys.executable).resolve())  # type: ignore[attr-defined]  # noqa: SLF001
+        venv.create(ENV, with_pip=False, symlinks=True)
     for wheel in sorted((ENV / "wheels").glob("*.whl")):
         unpack(wheel)
     if (ENV / "laid").is_dir():
-        shutil.copytree(ENV / "laid", SITE, dirs_exist_ok=True)
+        merge(ENV / "laid", SITE)
     launchers()
     for used in ("wheels", "laid"):
         shutil.rmtree(ENV / used, ignore_errors=True)

@@ -1,5 +1,7 @@
 """Gives a repository's files a history of one commit; runs in a box, sent as text."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sys

@@ -4,6 +4,8 @@ Arguments: the folder with a slash at its end, then the command. Test ids that b
 lose it, because the command names files as seen from there.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -12,7 +14,7 @@ def main() -> None:
     """Go there and become the command."""
     folder, *words = sys.argv[1:]
     os.chdir(folder)
-    argv = [word.removeprefix(folder) for word in words]
+    argv = [word[len(folder) :] if word.startswith(folder) else word for word in words]
     os.execvp(argv[0], argv)  # noqa: S606  # the command is the argument
 
 

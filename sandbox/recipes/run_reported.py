@@ -5,6 +5,8 @@ how ids become arguments. What a runner prints, or the files it writes (`collect
 globs), become the one report.
 """
 
+from __future__ import annotations
+
 import glob
 import json
 import os
@@ -109,7 +111,7 @@ def collected(patterns: Sequence[str]) -> bytes:
     the others hold, as in a comment that begins in the first and ends in the last.
     """
     texts = [path.read_bytes()[: REPORT_BYTES + 1] for path in files_matching(patterns)]
-    texts = [text.removeprefix(BOM_UTF8) for text in texts]
+    texts = [text[len(BOM_UTF8) :] if text.startswith(BOM_UTF8) else text for text in texts]
     if not any(text.lstrip().startswith(b"<") for text in texts):
         return b"\n".join(texts)
     if not all(map(is_whole, texts)):

@@ -5,6 +5,8 @@ path, `--django=manage.py` where that runs the tests, then test ids; without ids
 project's folder and from its test directories.
 """
 
+from __future__ import annotations
+
 import contextlib
 import runpy
 import sys
@@ -13,10 +15,14 @@ import traceback
 import unittest
 import xml.etree.ElementTree as ET  # written here, never read
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 ROOT = "/repo"
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class Recorder(unittest.TestResult):
