@@ -5,6 +5,7 @@ Both local back ends answer alike: the same seed gives the same texts, up to rou
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -28,20 +29,22 @@ _FORBIDDEN = np.float32("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Completions of one prompt, side by side. `width` is the tokens read, last ones left out.
+class TokenTree:
+    """Completions of one prompt, laid into one row where what begins alike is read once.
 
-    `read`, `next`, `owner` and `positions` have shape (width,), `mask` (width, prompt tokens +
-    width), `first`, each completion's first token, (completions,).
+    A node is a token that a network reads, so the last of a completion has none. `read` and
+    `positions` have shape (nodes,), `mask` (nodes, prompt tokens + nodes); `first`, each
+    completion's first token, (completions,). `node`, `next` and `owner` have one entry for each
+    further token: the node it comes after, itself, and its completion.
     """
 
-    width: int
-    first: Ints
     read: Ints
-    next: Ints
-    owner: Ints
     positions: Ints
     mask: NDArray[np.bool_]
+    first: Ints
+    node: Ints
+    next: Ints
+    owner: Ints
 
 
 class Reading(Protocol):
@@ -60,8 +63,8 @@ class Reading(Protocol):
         """Read one token a row, shape (n,); logits of shape (n, vocabulary)."""
         ...
 
-    def beside(self, row: Row) -> Floats:
-        """Logits of shape (width, vocabulary) of completions side by side; nothing is kept."""
+    def branches(self, tree: TokenTree) -> Floats:
+        """Logits of shape (nodes, vocabulary) after each node of a tree; nothing is kept."""
         ...
 
 
@@ -144,8 +147,9 @@ class Decoder:
     def score(self, ids: list[int], completions: Sequence[str], *, closed: bool) -> Scores:
         """The log-likelihood of each completion after the prompt, in nats; the prompt is read once.
 
-        Completions lie side by side in one row: each sees the prompt and itself. Measured, that is
-        several times as fast as a row each, which copies the prompt's keys and values.
+        Completions lie in one row, as a tree of their tokens: each sees the prompt and itself.
+        Measured, that is several times as fast as a row each, which copies the prompt's keys and
+        values; rewrites of one line begin alike, and their beginning is read once.
 
         Raises:
             PromptTooLongError: prompt and longest completion exceed the context.
@@ -157,15 +161,16 @@ class Decoder:
             raise PromptTooLongError(longest, self.profile.context_tokens)
         reading = self.network.read(ids)
         start = log_softmax(reading.logits)
-        found: list[float] = []
-        for at in range(0, len(texts), SCORED_TOGETHER):
-            row = side_by_side(texts[at : at + SCORED_TOGETHER], len(ids))
-            told = start[row.first].astype(np.float64)
-            if row.width:
-                chances = log_softmax(reading.beside(row))
-                np.add.at(told, row.owner, chances[np.arange(row.width), row.next])
-            found += told.tolist()
-        return Scores(len(ids), tuple(map(len, texts)), tuple(found))
+        told = [0.0] * len(texts)
+        for batch in batched_alike(texts):
+            tree = token_tree([texts[k] for k in batch], len(ids))
+            sums = start[tree.first].astype(np.float64)
+            if tree.read.size:
+                chances = log_softmax(reading.branches(tree))
+                np.add.at(sums, tree.owner, chances[tree.node, tree.next])
+            for k, likelihood in zip(batch, sums.tolist(), strict=True):
+                told[k] = likelihood
+        return Scores(len(ids), tuple(map(len, texts)), tuple(told))
 
     def _close(
         self, chosen: Ints, texts: list[list[int]], done: list[bool], *, last: bool
@@ -207,18 +212,39 @@ def closing_token(profile: Profile, chat_eos: str | None) -> str:
     return EOS_TOKEN if profile.edit_format is EditFormat.LINE else chat_eos or EOS_TOKEN
 
 
-def side_by_side(texts: Sequence[Sequence[int]], prompt: int) -> Row:
+def batched_alike(texts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """The numbers of the texts, those that begin alike together, some at a time."""
+    order = sorted(range(len(texts)), key=lambda k: list(texts[k]))
+    for at in range(0, len(order), SCORED_TOGETHER):
+        yield order[at : at + SCORED_TOGETHER]
+
+
+def token_tree(texts: Sequence[Sequence[int]], prompt: int) -> TokenTree:
     """Lay completions into one row in which each sees the prompt and its own beginning only."""
-    owner = np.array([k for k, text in enumerate(texts) for _ in text[1:]], np.int64)
-    own = np.tril(owner[:, None] == owner[None])
-    return Row(
-        len(owner),
+    nodes: dict[tuple[int, int], int] = {}
+    depths: list[int] = []
+    steps: list[tuple[int, int, int]] = []
+    for owner, text in enumerate(texts):
+        node = -1
+        for depth, (token, following) in enumerate(pairwise(text)):
+            node = nodes.setdefault((node, token), len(nodes))
+            if node == len(depths):
+                depths.append(depth)
+            steps.append((node, following, owner))
+    own = np.zeros((len(nodes), len(nodes)), np.bool_)
+    for (parent, _), node in nodes.items():
+        if parent >= 0:
+            own[node] = own[parent]
+        own[node, node] = True
+    after, told, owners = np.array(steps, np.int64).reshape(-1, 3).T
+    return TokenTree(
+        np.array([token for _, token in nodes], np.int64),
+        prompt + np.array(depths, np.int64),
+        np.concatenate([np.ones((len(nodes), prompt), np.bool_), own], 1),
         np.array([text[0] for text in texts], np.int64),
-        np.array([token for text in texts for token in text[:-1]], np.int64),
-        np.array([token for text in texts for token in text[1:]], np.int64),
-        owner,
-        np.array([prompt + k for text in texts for k in range(len(text) - 1)], np.int64),
-        np.concatenate([np.ones((len(owner), prompt), np.bool_), own], 1),
+        after,
+        told,
+        owners,
     )
 
 

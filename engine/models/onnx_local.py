@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.errors import ModelUnavailableError
 from engine.line_format import EOS_TOKEN
-from engine.models.decoding import Decoder, Floats, Ints, Row
+from engine.models.decoding import Decoder, Floats, Ints, TokenTree
 from engine.models.folder import WEIGHTS, ModelFolder
 from engine.models.local import LocalModel
 
@@ -123,10 +123,10 @@ class _OnnxReading:
         logits: Floats = out[0][:, 0]
         return logits
 
-    def beside(self, row: Row) -> Floats:
-        """Logits of shape (width, vocabulary) of completions side by side; nothing is kept."""
-        wanted = np.arange(row.width)
-        out = self._run(row.read[None], row.positions[None], row.mask[None], wanted, keep=False)
+    def branches(self, tree: TokenTree) -> Floats:
+        """Logits of shape (nodes, vocabulary) after each node of a tree; nothing is kept."""
+        wanted = np.arange(tree.read.size)
+        out = self._run(tree.read[None], tree.positions[None], tree.mask[None], wanted, keep=False)
         logits: Floats = out[0][0]
         return logits
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.errors import ModelUnavailableError
 from engine.models.base import EditFormat, Prompt
-from engine.models.decoding import Decoder, Floats, Ints, Row, closing_token
+from engine.models.decoding import Decoder, Floats, Ints, TokenTree, closing_token
 from engine.models.folder import WEIGHTS
 from engine.models.local import LocalModel
 
@@ -109,19 +109,19 @@ class _TorchReading:
             out = self._model(ids, past_key_values=self._cache, use_cache=True)
         return _floats(out.logits[:, -1])
 
-    def beside(self, row: Row) -> Floats:
-        """Logits of shape (width, vocabulary) of completions side by side; nothing is kept."""
+    def branches(self, tree: TokenTree) -> Floats:
+        """Logits of shape (nodes, vocabulary) after each node of a tree; nothing is kept."""
         import torch
 
         with torch.inference_mode():
             out = self._model(
-                _tensor(row.read[None], self._model),
-                attention_mask=_tensor(row.mask[None, None], self._model),
-                position_ids=_tensor(row.positions[None], self._model),
+                _tensor(tree.read[None], self._model),
+                attention_mask=_tensor(tree.mask[None, None], self._model),
+                position_ids=_tensor(tree.positions[None], self._model),
                 past_key_values=self._cache,
                 use_cache=True,
             )
-        self._cache.crop(-row.width)
+        self._cache.crop(-tree.read.size)
         return _floats(out.logits[0])
 
 

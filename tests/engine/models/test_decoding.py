@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx as onnx_library
 import pytest
 
@@ -12,6 +13,7 @@ from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.line_format import parse, render_prompt
 from engine.models import EMBEDDED, EMBEDDED_PROFILE
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
+from engine.models.decoding import token_tree
 from engine.models.folder import ModelFolder
 from engine.models.onnx_graph import qwen2_graph
 from engine.models.onnx_local import OnnxLocal, read_shape
@@ -101,6 +103,42 @@ def test_a_missing_or_broken_file_is_named(folder, make, tmp_path: Path, file: s
     (broken / file).unlink()
     with pytest.raises(ModelUnavailableError, match=file):
         texts(make(broken), Sampling(1, 1.0, 2, seed=0))
+
+
+def test_completions_that_begin_alike_share_their_beginning_and_see_nothing_else():
+    tree = token_tree([[5, 6, 7, 8], [5, 6, 9], [4], [5, 6, 7, 2]], prompt=3)
+    assert tree.read.tolist() == [5, 6, 7]
+    assert tree.positions.tolist() == [3, 4, 5]
+    assert tree.mask[:, :3].all()
+    assert tree.mask[:, 3:].tolist() == np.tril(np.ones((3, 3), bool)).tolist()
+    assert tree.first.tolist() == [5, 5, 4, 5]
+    steps = zip(tree.owner.tolist(), tree.node.tolist(), tree.next.tolist(), strict=True)
+    assert list(steps) == [
+        *((0, 0, 6), (0, 1, 7), (0, 2, 8)),
+        *((1, 0, 6), (1, 1, 9)),
+        *((3, 0, 6), (3, 1, 7), (3, 2, 2)),
+    ]
+
+
+def test_branches_of_a_tree_do_not_see_each_other():
+    tree = token_tree([[1, 2, 3], [1, 4, 3], [2, 2, 3]], prompt=1)
+    assert tree.read.tolist() == [1, 2, 4, 2, 2]
+    assert tree.mask[:, 1:].tolist() == [
+        [True, False, False, False, False],
+        [True, True, False, False, False],
+        [True, False, True, False, False],
+        [False, False, False, True, False],
+        [False, False, False, True, True],
+    ]
+
+
+def test_many_completions_keep_their_order_whatever_they_share(folder, make):
+    model = make(folder)
+    told = [f"<L{k % 2 + 3}>    return {k}{name}" for k in range(40) for name in ("a", "b", "")]
+    scores = model.score(PROMPT, told).log_likelihoods
+    for k in (0, 1, 2, 3, 70, 119):
+        (alone,) = model.score(PROMPT, [told[k]]).log_likelihoods
+        assert scores[k] == pytest.approx(alone, abs=1e-3)
 
 
 @pytest.mark.parametrize("which", ["tiny", "embedded"])
