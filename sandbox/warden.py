@@ -5,7 +5,8 @@ It takes one request at a time on standard input (a line of JSON, then raw bytes
 standard output in the same way. It needs nothing but Python's standard library, because the image
 belongs to somebody else; `sandbox.warden_files` and `warden_fork` are sent in front of it. As
 process 1 it cannot be signalled from inside its own namespace, and as it is not dumpable, code of
-the same user can read neither its memory nor its descriptors.
+the same user can read neither its memory nor its descriptors. It does without dataclasses, pathlib
+and typing: to import them took nearly half of its start, and every box waits for that.
 """
 
 import contextlib
@@ -19,11 +20,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import IO
+
     from sandbox.warden_files import copy_tree, read, write
     from sandbox.warden_fork import PR_SET_DUMPABLE, Process, fork
 
@@ -44,7 +45,6 @@ OVER = {
 }
 
 
-@dataclass
 class Orders:
     """What the host decided for this box; zero means that somebody else enforces it."""
 
@@ -55,15 +55,21 @@ class Orders:
     reserve_bytes: int = 0
     laid: bool = False  # the repository lies at its place already
 
+    def __init__(self, **given: object) -> None:
+        unknown = given.keys() - Orders.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"unknown orders: {unknown}")
+        vars(self).update(given)
 
-@dataclass
+
 class Tape:
     """Keeps the first and the last half of what a command printed; the middle is only counted."""
 
-    keep: int
-    total: int = 0
-    head: bytearray = field(default_factory=bytearray)
-    tail: bytearray = field(default_factory=bytearray)
+    def __init__(self, keep: int) -> None:
+        self.keep = keep
+        self.total = 0
+        self.head = bytearray()
+        self.tail = bytearray()
 
     def add(self, data: bytes) -> None:
         """Record a piece of output."""
@@ -82,17 +88,17 @@ class Tape:
         return bytes(self.head + self.tail)
 
 
-@dataclass
 class Run:
-    """A command under way."""
+    """A command under way, and until when (`time.monotonic`)."""
 
-    process: "Process"
-    stdin: memoryview
-    deadline: float
-    tape: Tape
-    exit_code: int | None = None
-    finished: bool = False
-    out_of_memory: bool = False
+    def __init__(self, process: "Process", stdin: memoryview, deadline: float, tape: Tape) -> None:
+        self.process = process
+        self.stdin = stdin
+        self.deadline = deadline
+        self.tape = tape
+        self.exit_code: int | None = None
+        self.finished = False
+        self.out_of_memory = False
 
 
 def end_everything() -> dict[int, int]:
@@ -112,16 +118,23 @@ def oom_kills() -> int:
     """How often the kernel killed something in this box for memory, 0 where it does not say."""
     for name in MEMORY_EVENTS:
         with contextlib.suppress(OSError):
-            for line in Path(name).read_text(encoding="ascii").splitlines():
+            for line in text_of(name).splitlines():
                 key, _, value = line.partition(" ")
                 if key == "oom_kill":
                     return int(value)
     return 0
 
 
-def processes() -> Iterator[Path]:
+def text_of(path: str) -> str:
+    """What one of the kernel's files says."""
+    with open(path, encoding="ascii") as file:  # noqa: PTH123  # no pathlib
+        return file.read()
+
+
+def processes() -> Iterator[str]:
     """The directories of all other processes in /proc."""
-    return (p for p in Path("/proc").iterdir() if p.name.isdigit() and p.name != "1")
+    names = os.listdir("/proc")  # noqa: PTH208  # no pathlib
+    return (f"/proc/{name}" for name in names if name.isdigit() and name != "1")
 
 
 def memory_in_use() -> int:
@@ -129,8 +142,8 @@ def memory_in_use() -> int:
     total = 0
     for directory in processes():
         with contextlib.suppress(OSError, ValueError, StopIteration):
-            rollup = (directory / "smaps_rollup").read_text(encoding="ascii")
-            line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+            rollup = text_of(f"{directory}/smaps_rollup").splitlines()
+            line = next(line for line in rollup if line.startswith("Pss:"))
             total += int(line.split()[1]) * 1024
     return total
 
@@ -140,7 +153,7 @@ def rough_memory_in_use() -> int:
     total = 0
     for directory in processes():
         with contextlib.suppress(OSError, ValueError, IndexError):
-            total += int((directory / "statm").read_text(encoding="ascii").split()[1])
+            total += int(text_of(f"{directory}/statm").split()[1])
     return total * resource.getpagesize()
 
 
@@ -173,7 +186,7 @@ def start(argv: list[str], orders: Orders) -> subprocess.Popen[bytes]:
     )
 
 
-def feed(run: Run, selector: selectors.BaseSelector, pipe: IO[bytes]) -> None:
+def feed(run: Run, selector: selectors.BaseSelector, pipe: "IO[bytes]") -> None:
     """Give the command more of its standard input; close it when that is used up."""
     try:
         written = os.write(pipe.fileno(), run.stdin[:CHUNK])
@@ -187,7 +200,7 @@ def feed(run: Run, selector: selectors.BaseSelector, pipe: IO[bytes]) -> None:
         pipe.close()
 
 
-def drain(run: Run, selector: selectors.BaseSelector, pipe: IO[bytes]) -> bool:
+def drain(run: Run, selector: selectors.BaseSelector, pipe: "IO[bytes]") -> bool:
     """Record what the command printed; false when there is no more for now."""
     try:
         data = os.read(pipe.fileno(), CHUNK)
@@ -339,8 +352,8 @@ def settle(orders: Orders) -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (orders.pids, orders.pids))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0)
-    Path(orders.env["HOME"]).mkdir(mode=0o755, parents=True, exist_ok=True)
-    if Path(PRISTINE).is_dir() and not orders.laid:
+    os.makedirs(orders.env["HOME"], mode=0o755, exist_ok=True)  # noqa: PTH103  # no pathlib
+    if os.path.isdir(PRISTINE) and not orders.laid:  # noqa: PTH112  # no pathlib
         copy_tree(PRISTINE, REPO)
     os.umask(0o022)
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from pathlib import Path
 
 PIECE = 65536
 
 
 def descend(path: str, *, create: bool) -> tuple[int, str]:
     """Open the directory of an absolute path, following no link; gives it and the last name."""
-    *parents, name = Path(path).parts[1:]
+    *parents, name = filter(None, path.split("/"))
     directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     for part in parents:
         try:
@@ -74,15 +73,15 @@ def copy_tree(source: str, target: str) -> None:
             for entry in entries:
                 copied = f"{there}/{entry.name}"
                 if entry.is_symlink():
-                    Path(copied).symlink_to(os.readlink(entry.path))  # noqa: PTH115  # Python 3.7
+                    os.symlink(os.readlink(entry.path), copied)  # noqa: PTH115, PTH211  # no pathlib
                 elif entry.is_dir():
-                    Path(copied).mkdir()
+                    os.mkdir(copied)  # noqa: PTH102  # no pathlib
                     directories.append((entry.path, copied))
                 elif entry.is_file():
                     copy_file(entry.path, copied)
     for here, there in reversed(directories):  # what is put into one changes its time
-        status = Path(here).stat()
-        Path(there).chmod(stat.S_IMODE(status.st_mode))
+        status = os.stat(here)  # noqa: PTH116  # no pathlib
+        os.chmod(there, stat.S_IMODE(status.st_mode))  # noqa: PTH101  # no pathlib
         os.utime(there, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

@@ -10,13 +10,10 @@ import os
 import resource
 import signal
 import sys
-import traceback
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import IO, Protocol
 
     class Process(Protocol):
         """What is supervised: a started command, or a fork."""
@@ -38,14 +35,14 @@ if TYPE_CHECKING:
 PR_SET_DUMPABLE = 4
 
 
-@dataclass
 class Fork:
-    """A copy of this process that runs a program."""
+    """A copy of this process that runs a program, and our ends of its pipes."""
 
-    pid: int
-    stdin: IO[bytes]
-    stdout: IO[bytes]
-    returncode: int | None = None
+    def __init__(self, pid: int, stdin: "IO[bytes]", stdout: "IO[bytes]") -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.returncode: int | None = None
 
 
 def fork(program: str, folder: str, env: dict[str, str]) -> Fork:
@@ -86,7 +83,9 @@ def go_first() -> None:
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     with contextlib.suppress(OSError):  # gVisor has no such file
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")
+        os.close(score)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -97,8 +96,11 @@ def run(program: str) -> int:
     sys.stderr = sys.stdout
     status = 0
     try:
-        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})  # noqa: S102  # ours
+        # Not by way of `compile`, which first makes a type for each kind of syntax: 1.3 ms.
+        exec(program, {"__name__": "__main__"})  # noqa: S102  # ours
     except BaseException:  # noqa: BLE001  # said where the host reads it
+        import traceback
+
         traceback.print_exc()
         status = 1
     sys.stdout.flush()
