@@ -27,6 +27,8 @@ from engine.store import connect
 from sandbox.errors import SandboxError
 from sandbox.guarantees import open_checked, required
 from sandbox.images import bare
+from sandbox.recipes.python_found import installed
+from sandbox.recipes.python_versions import MINORS
 from sandbox.settings import SandboxSettings
 
 MIN_PYTHON = (3, 11)
@@ -76,7 +78,7 @@ class Check:
 
 def check_all() -> list[Check]:
     """Run every check; one that cannot run says why and never stops the others."""
-    checks = [_python(), _git(), _disk(), _sandbox(), _model(), *_databases()]
+    checks = [_python(), _old_pythons(), _git(), _disk(), _sandbox(), _model(), *_databases()]
     try:
         configured = bot_settings.load()
     except BotError as error:
@@ -90,6 +92,13 @@ def _python() -> Check:
     if sys.version_info[:2] < MIN_PYTHON:
         return Check("python", State.BAD, version, "install Python 3.11 or newer")
     return Check("python", State.GOOD, version)
+
+
+def _old_pythons() -> Check:
+    """Which Pythons repositories can have that ask for another than this one."""
+    own = sys.version_info[1]
+    others = [f"3.{minor}" for minor in MINORS if minor != own and installed(f"3.{minor}")]
+    return Check("other pythons", State.GOOD, f"installed: {', '.join(others) or 'none'}")
 
 
 def _git() -> Check:

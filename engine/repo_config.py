@@ -34,6 +34,7 @@ def _plain(value: str) -> str:
 
 Line = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
 Package = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+Version = Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")]
 Language = Literal["python", "javascript", "go", "rust", "java"]
 
 
@@ -48,6 +49,11 @@ class ProjectConfig(BaseModel):
         max_length=5,
         description="Languages whose programs the tests need besides their own, as the machine "
         "that runs them has them.",
+    )
+    python: Version | None = Field(
+        default=None,
+        description='The Python to take, as `"3.9"` with its quotes, in place of what the files '
+        "ask for; where it cannot be had, the tests run with the machine's own.",
     )
     packages: tuple[Package, ...] | None = Field(
         default=None,
@@ -107,6 +113,7 @@ class ProjectConfig(BaseModel):
             test_command=self.test_command or "",
             report=self.report or "",
             report_files=self.report_files,
+            python=self.python or "",
         )
 
 

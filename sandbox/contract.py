@@ -220,6 +220,16 @@ class Sandbox(Protocol):
         """
         ...
 
+    def python(self, version: str) -> str | None:
+        """The name of an image with a Python of this version (`3.9`) to build on, of a registry.
+
+        None where the back end knows no registry, or none has one.
+
+        Raises:
+            SandboxUnavailableError: the back end does not answer.
+        """
+        ...
+
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
         """Make `image`: a base image (None: the one that everything starts from) plus a layer.
 

@@ -23,7 +23,8 @@ from sandbox.recipes import RECIPES, language_of, projects_in
 from sandbox.recipes.layers import Layer, together
 from sandbox.recipes.owned import in_folder, project_folder, reporting_as_told, with_install
 from sandbox.recipes.place import NOTES, PROJECT_NOTES
-from sandbox.recipes.python import bare_layer
+from sandbox.recipes.python import PythonRecipe, bare_layer
+from sandbox.recipes.python_choice import Choice, choose_python
 from sandbox.recipes.steps import FOUND, Steps, as_text
 from sandbox.recipes.wheels import STEP as WHEELS
 from sandbox.reports import NOT_THERE, USAGE_ERROR
@@ -35,6 +36,8 @@ UNWRITABLE = frozenset(
      errno.ENOSPC, errno.EPERM, errno.EROFS}
 )  # fmt: skip
 """Conditions of this machine, not of the files."""
+OURS = frozenset({"auto", "toolchain"})
+"""The base images whose Python is the one that runs this program."""
 PLAIN = "python"
 """The recipe of repositories in a language that none is for, where the owners' own command reports:
 every base image has Python, and nothing comes on top of it.
@@ -125,12 +128,15 @@ def _prepared(
     folder = project_folder(checkout, steps)
     language = _language(folder, steps)
     recipe = RECIPES[language]
+    notes: list[str] = []
     with _machine_errors(sandbox):
-        dependencies = recipe.dependencies(folder, steps.packages)
         source = with_install(recipe.source(folder, steps.path), steps)
         below, others = _toolchains(sandbox, (language, steps), folder)
-        notes: list[str] = []
-        environment = _environment(sandbox, below, (others, dependencies), notes)
+        choice = _python(sandbox, settings, (language, steps), folder)
+        environment = _of_other_python(sandbox, choice, (others, steps), folder, notes)
+        if environment is None:
+            dependencies = recipe.dependencies(folder, steps.packages)
+            environment = _environment(sandbox, below, (others, dependencies), notes)
         image = name("repo", environment, source.key, tree_hash(checkout))
         built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
@@ -185,6 +191,47 @@ def _toolchains(
     image = name("tools", layer.key)
     _ensure(sandbox, image, None, layer)
     return image, []
+
+
+def _python(
+    sandbox: Sandbox, settings: SandboxSettings, wanted: tuple[str, Steps], folder: Path
+) -> Choice:
+    """The Python of a project's environment; an operator's own base image is not second-guessed."""
+    language, steps = wanted
+    if language != PLAIN or settings.base_image not in OURS:
+        return Choice()
+
+    def image(version: str) -> str | None:
+        return sandbox.python(version)
+
+    return choose_python(folder, steps.python, image)
+
+
+def _of_other_python(
+    sandbox: Sandbox,
+    choice: Choice,
+    wanted: tuple[Sequence[Layer], Steps],
+    folder: Path,
+    notes: list[str],
+) -> str | None:
+    """The image of the dependencies with another Python, or None: then the base image's is taken.
+
+    So it is where there are no wheels for the other one.
+    """
+    others, steps = wanted
+    if choice.note:
+        notes.append(choice.note)
+    if choice.python is None:
+        return None
+    dependencies = PythonRecipe(choice.python).dependencies(folder, steps.packages)
+    whole = together([*others, dependencies])
+    image = name("env", choice.python.below or "", whole.key)
+    try:
+        _ensure(sandbox, image, choice.python.below, whole)
+    except ImageBuildError as error:
+        notes.append(f"it cannot be used ({error.reason}), so another one was taken")
+        return None
+    return image
 
 
 def _environment(

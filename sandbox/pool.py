@@ -113,6 +113,10 @@ class PooledSandbox:
         """Whether an image of this name can be opened; see `Sandbox.has_image`."""
         return self.inner.has_image(image)
 
+    def python(self, version: str) -> str | None:
+        """The other's; see `Sandbox.python`."""
+        return self.inner.python(version)
+
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
         """Make an image; see `Sandbox.build`."""
         self.inner.build(image, base, layer, script)

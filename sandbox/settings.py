@@ -41,6 +41,12 @@ def fetch_environment(own: str) -> dict[str, str]:
     }
 
 
+def search_path() -> tuple[Path, ...]:
+    """The folders of PATH, as this process has it."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)  # noqa: TID251  # a settings module reads it
+    return tuple(Path(folder) for folder in folders if Path(folder).is_absolute())
+
+
 def default_cache_dir() -> Path:
     """Where images and wheels are kept: root's must be enterable by the user its boxes run as."""
     if os.geteuid() == 0:
@@ -81,6 +87,12 @@ class SandboxSettings(BaseSettings):
         description="The image Docker environments start from; it needs python3 and glibc. `auto` "
         "takes `python:X.Y-slim` where the engine has it or a registry answers within 5 seconds, "
         "else the machine's own Python toolchain; `toolchain` takes that at once.",
+    )
+    python_image: str = Field(
+        default="python:{version}-slim",
+        description="The image that Docker takes for a repository which asks for another "
+        "Python; `{version}` is `3.9` or the like. It is trusted as the base image is. Empty: no "
+        "registry is asked, and only Pythons that are installed here are looked for.",
     )
     wall_clock_s: float = Field(
         default=120.0,

@@ -131,6 +131,10 @@ class BubblewrapSandbox:
         """Whether an image of this name can be opened; see `Sandbox.has_image`."""
         return self._store.has(image)
 
+    def python(self, version: str) -> None:
+        """None: its images come from this machine alone; see `Sandbox.python`."""
+        del version
+
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
         """Make an image out of another, a directory and a command; see `Sandbox.build`.
 

@@ -15,7 +15,7 @@ import docker.types
 
 from sandbox.archives import write_tree
 from sandbox.contract import Box, Limits, StoredImage
-from sandbox.docker.base import base_image
+from sandbox.docker.base import base_image, python_image
 from sandbox.docker.engine import ANSWER_S, Engine
 from sandbox.docker.names import Names, is_missing
 from sandbox.docker.walls import ContainerWalls
@@ -89,6 +89,24 @@ class DockerSandbox:
             SandboxUnavailableError: the engine does not answer.
         """
         return self._engine.image_id(self._tag(image)) is not None
+
+    def python(self, version: str) -> str | None:
+        """Have the operator's image for a version under a name of ours; see `Sandbox.python`.
+
+        The name holds the image's id, so an image of another content makes other environments.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        found = python_image(self._engine, self._settings.python_image, version)
+        if found is None:
+            return None
+        source, digest = found
+        name = f"python-{version}-{digest[:16]}"
+        repository, _, tag = self._tag(name).partition(":")
+        with self._engine.asked() as client:
+            client.tag(source, repository, tag)
+        return name
 
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
         """Make an image out of another, a directory and a command; see `Sandbox.build`.

@@ -1,7 +1,12 @@
-"""The image everything starts from: the operator's, a registry's, or the machine's toolchain."""
+"""The image everything starts from: the operator's, a registry's, or the machine's toolchain.
 
+And those of a registry that environments start from whose repository asks for another Python.
+"""
+
+import logging
 import sys
 import tempfile
+import time
 from io import BufferedIOBase
 from pathlib import Path
 from typing import cast
@@ -12,8 +17,12 @@ from sandbox.locks import locked
 from sandbox.settings import MIB
 from sandbox.toolchain import fingerprint, write_tar
 
+logger = logging.getLogger(__name__)
+
 REGISTRY_S = 5  # for the question whether a registry is there at all
 PULL_S = 600
+ANY_PYTHON = "{version}"
+"""What in the name of `python_image` stands for the version."""
 
 
 def base_image(engine: Engine, wanted: str, cache_dir: Path) -> str:
@@ -35,13 +44,50 @@ def base_image(engine: Engine, wanted: str, cache_dir: Path) -> str:
             wanted = official
     if wanted not in {"auto", "toolchain"}:
         if engine.image_id(wanted) is None:
-            with engine.asked(PULL_S) as client:
-                client.pull(wanted)
+            _pull(engine, wanted)
         return wanted
     with locked(cache_dir, "docker-toolchain"):
         if engine.image_id(own) is None:
             _import_toolchain(engine, own)
     return own
+
+
+def python_image(engine: Engine, pattern: str, version: str) -> tuple[str, str] | None:
+    """The name and the id of the image with a Python of this version; pulled where it is not there.
+
+    None where the operator wants none, or none can be had: no registry answers, it has no such
+    image, or a pull does not end in time.
+
+    Raises:
+        SandboxUnavailableError: the engine does not answer.
+    """
+    if not pattern:
+        return None
+    wanted = pattern.replace(ANY_PYTHON, version)
+    known = engine.image_id(wanted)
+    if known is None and _registry_has(engine, wanted):
+        try:
+            _pull(engine, wanted)
+        except SandboxUnavailableError as error:
+            logger.warning("the image %s cannot be had: %s", wanted, error.reason)
+        known = engine.image_id(wanted)
+    return None if known is None else (wanted, known.removeprefix("sha256:"))
+
+
+def _pull(engine: Engine, image: str) -> None:
+    """Get an image from its registry, in all within `PULL_S`.
+
+    Raises:
+        SandboxUnavailableError: it cannot be had, or not in time.
+    """
+    deadline = time.monotonic() + PULL_S
+    with engine.asked(PULL_S) as client:
+        for said in client.pull(image, stream=True, decode=True):
+            if "error" in said:
+                raise SandboxUnavailableError(engine.isolation, f"{image}: {said['error']}")
+            if time.monotonic() > deadline:
+                reason = f"{image} could not be pulled within {PULL_S} seconds"
+                raise SandboxUnavailableError(engine.isolation, reason)
 
 
 def _registry_has(engine: Engine, image: str) -> bool:

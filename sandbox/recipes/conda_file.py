@@ -46,6 +46,19 @@ def read_conda(checkout: Path, known: Iterable[str]) -> Declared:
     return Declared()
 
 
+def conda_python(checkout: Path) -> Iterable[tuple[str, str]]:
+    """The files that name a Python, each with its range."""
+    for file in FILES:
+        try:
+            listed = table(yaml_of(text_of(checkout / file))).get("dependencies")
+        except ValueError:
+            continue
+        for entry in strings(listed):
+            match = SPEC.fullmatch(entry.strip())
+            if match is not None and match["name"].lower() == "python" and match["version"]:
+                yield file, _range(match["version"])
+
+
 def _requirements(text: str) -> Iterable[tuple[str, str]]:
     try:
         listed = table(yaml_of(text)).get("dependencies")

@@ -3,8 +3,9 @@
 import logging
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,8 +15,17 @@ from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import wheels
 from sandbox.recipes.declared import text_of
-from sandbox.recipes.layers import Layer, leads_out, place_in_repository, program, script
+from sandbox.recipes.layers import (
+    Layer,
+    leads_out,
+    nothing,
+    place_in_repository,
+    program,
+    script,
+    together,
+)
 from sandbox.recipes.place import NOTES, REPORT
+from sandbox.recipes.python_choice import Python
 from sandbox.recipes.python_locks import Pins
 from sandbox.recipes.python_metadata import write_metadata
 from sandbox.recipes.python_project import Project, read_project
@@ -49,8 +59,11 @@ DROPPED_PREFIX = re.compile(r"--cov(-|=|$)|-n(\d+|auto)$")
 """Options of a repository that change what is run, or need plugins that a repair does not need."""
 
 
+@dataclass(frozen=True, slots=True)
 class PythonRecipe:
-    """See `sandbox.recipes.layers.Recipe`."""
+    """See `sandbox.recipes.layers.Recipe`. `python` is None for the base image's own."""
+
+    python: Python | None = None
 
     def applies(self, checkout: Path) -> bool:
         """Whether it declares a Python project, or is Python and declares nothing else."""
@@ -60,7 +73,7 @@ class PythonRecipe:
         return not other and any(checkout.rglob("*.py"))
 
     def toolchain(self, checkout: Path) -> None:
-        """None: every base image has Python."""
+        """None: every base image has Python, and another one comes with the dependencies."""
 
     def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
         """A virtual environment of wheels: what the repository declares, and pytest.
@@ -68,17 +81,22 @@ class PythonRecipe:
         Raises:
             ImageBuildError: a package is no requirement that an index can be asked for.
         """
-        project = read_project(checkout)
+        other = self.python
+        markers = None if other is None else other.markers
+        project = read_project(checkout, markers)
         own = canonicalize_name(project.name)
-        asked = project.requirements if packages is None else _asked(packages, project.name)
-        if not asked:
+        asked = (
+            project.requirements if packages is None else _asked(packages, project.name, markers)
+        )
+        if not asked and other is None:
             return bare_layer()
+        pip = wheels.OWN if markers is None else wheels.for_python(markers)
         wanted = tuple(dict.fromkeys((*asked, *missing_always(asked))))
 
         def lay(target: Path) -> None:
             place = target / "opt/env/wheels"
             place.parent.mkdir(parents=True, exist_ok=True)
-            notes = _downloaded(wanted, project.pins, place)
+            notes = _downloaded(wanted, project.pins, place, pip)
             if notes:
                 logger.info("%s; going on", "; ".join(notes))
                 (target / NOTES.lstrip("/")).write_text("; ".join(notes), encoding="utf-8")
@@ -87,7 +105,11 @@ class PythonRecipe:
                     wheel.unlink()  # the repository's own published version would hide its files
 
         key = [VERSION, own, *wanted, *project.pins.lines]
-        return Layer("\n".join(key), lay, script("build_env.py"))
+        made = Layer("\n".join(key), lay, script("build_env.py"))
+        if other is None:
+            return made
+        named = replace(made, key=f"{other.version}\n{made.key}")
+        return together([other.layer or _proof(other), named])
 
     def source(self, checkout: Path, path: str = HERE) -> Layer:
         """The repository, with the metadata and path entries that an installation would give it."""
@@ -131,6 +153,13 @@ class PythonRecipe:
         return Steps(packages=project.requirements, test_command=shlex.join(words))
 
 
+def _proof(python: Python) -> Layer:
+    """Nothing but the question whether an image's Python is what its name says."""
+    found = "'%d.%d' % sys.version_info[:2]"
+    said = f"import sys; assert {found} == {python.short!r}, 'it holds Python ' + sys.version"
+    return Layer("", nothing, ("python3", "-I", "-S", "-c", said))
+
+
 def _make_up(file: Path, target: Path, text: str) -> None:
     """Write what a build would write, unless it is there or a link leads out of the repository."""
     if not leads_out(file.parent, target) and file.parent.is_dir():
@@ -161,7 +190,7 @@ def _is_django(project: Project, checkout: Path) -> bool:
     return there and not by_pytest and ("django" in names or project.runner == "django")
 
 
-def _asked(packages: Sequence[str], own: str) -> tuple[str, ...]:
+def _asked(packages: Sequence[str], own: str, markers: Mapping[str, str] | None) -> tuple[str, ...]:
     """Requirements as owners wrote them.
 
     Raises:
@@ -171,14 +200,14 @@ def _asked(packages: Sequence[str], own: str) -> tuple[str, ...]:
         if not askable((text,), own):
             reason = f"{text!r} is no requirement that an index can be asked for"
             raise ImageBuildError("packages", f"{reason}; write a name and a range, as 'six>=1'")
-    return askable(packages, own)
+    return askable(packages, own, markers)
 
 
-def _downloaded(wanted: Sequence[str], pins: Pins, place: Path) -> list[str]:
+def _downloaded(wanted: Sequence[str], pins: Pins, place: Path, pip: Sequence[str]) -> list[str]:
     """Get the wheels, by the lock file where that is possible; gives what has to be said of it."""
-    if pins.lines and wheels.download_locked(wanted, pins.lines, place):
+    if pins.lines and wheels.download_locked(wanted, pins.lines, place, pip):
         return [f"versions of {pins.file}"]
-    dropped = wheels.download(wanted, place)
+    dropped = wheels.download(wanted, place, pip)
     notes = [f"no usable wheels for {', '.join(dropped)}"] if dropped else []
     if pins.lines:
         notes.append(f"the versions of {pins.file} cannot be had here, others were taken")

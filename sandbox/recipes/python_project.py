@@ -56,8 +56,11 @@ class Project:
     python_files: str = ""
 
 
-def read_project(checkout: Path) -> Project:
-    """Read all that the usual files declare; what cannot be read is as if it were not there."""
+def read_project(checkout: Path, markers: Mapping[str, str] | None = None) -> Project:
+    """Read all that the usual files declare; what cannot be read is as if it were not there.
+
+    `markers` is as in `askable`.
+    """
     found = Declared()
     for reader in READERS:
         found = found.plus(reader(checkout))
@@ -67,7 +70,7 @@ def read_project(checkout: Path) -> Project:
     name = found.name if PLAIN_NAME.fullmatch(found.name) else "repository"
     roots = dict.fromkeys((*found.paths, "src"))
     inside = [p for p in roots if stays_inside(p) and p != "." and (checkout / p).is_dir()]
-    asked = askable(found.requirements, own=name)
+    asked = askable(found.requirements, name, markers)
     requirements = needed(asked, checkout)
     return Project(
         name=name,

@@ -1,7 +1,7 @@
 """Reads requirements files, and says which of all requirements can be asked of an index."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -45,8 +45,14 @@ def _lines(checkout: Path, path: Path, seen: set[Path]) -> Iterable[str]:
             yield line.split(" --")[0]
 
 
-def askable(requirements: Iterable[str], own: str) -> tuple[str, ...]:
-    """Those to ask an index for: no addresses, no markers against this machine, not itself."""
+def askable(
+    requirements: Iterable[str], own: str, markers: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Those to ask an index for: no addresses, no markers against this machine, not itself.
+
+    `markers` is what of this machine is not so in the environment.
+    """
+    here = {"extra": "", **(markers or {})}
     kept: dict[str, None] = {}
     for text in requirements:
         try:
@@ -55,7 +61,7 @@ def askable(requirements: Iterable[str], own: str) -> tuple[str, ...]:
             continue
         marker, requirement.marker = requirement.marker, None
         is_own = canonicalize_name(requirement.name) == canonicalize_name(own)
-        if requirement.url or is_own or (marker is not None and not marker.evaluate({"extra": ""})):
+        if requirement.url or is_own or (marker is not None and not marker.evaluate(here)):
             continue
         kept[str(requirement)] = None
     return tuple(sorted(kept))

@@ -78,16 +78,21 @@ def _pytest_section(parser: configparser.ConfigParser, section: str) -> Declared
 
 
 def read_setup_py(checkout: Path) -> Declared:
-    """The literals in its call of `setup()`; names are looked up among its own literals."""
+    """What it declares."""
+    return _arguments(setup_arguments(checkout))
+
+
+def setup_arguments(checkout: Path) -> Mapping[str, object]:
+    """The literals in setup.py's call of `setup()`; names are looked up among its own literals."""
     try:
         tree = ast.parse(text_of(checkout / "setup.py"))
     except UNREADABLE:
-        return Declared()
+        return {}
     known = dict(_literals(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _called(node) == "setup":
-            return _arguments({k.arg: _value(k.value, known) for k in node.keywords if k.arg})
-    return Declared()
+            return {k.arg: _value(k.value, known) for k in node.keywords if k.arg}
+    return {}
 
 
 def _called(node: ast.Call) -> str:

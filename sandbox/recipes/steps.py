@@ -19,9 +19,9 @@ class Steps:
     """What is empty, or None, the recipe finds. `path` is the project's folder.
 
     `toolchains` are languages whose programs are needed besides its own; `packages` replace the
-    ones that the manifests name; `install` are command lines that run in the image, without any
-    network, after the files are laid; `report` is the format of what `test_command` prints, or of
-    the `report_files` that it writes.
+    ones that the manifests name; `python` is a version as `3.9`; `install` are command lines that
+    run in the image, without any network, after the files are laid; `report` is the format of what
+    `test_command` prints, or of the `report_files` that it writes.
     """
 
     path: str = HERE
@@ -32,6 +32,7 @@ class Steps:
     test_command: str = ""
     report: str = ""
     report_files: tuple[str, ...] = ()
+    python: str = ""
 
     @property
     def test_argv(self) -> tuple[str, ...] | None:
@@ -58,6 +59,7 @@ def as_text(projects: Sequence[Steps]) -> str:
 def _keys(steps: Steps) -> dict[str, object]:
     keys: dict[str, object] = {
         "language": steps.language,
+        "python": steps.python,
         "toolchains": list(steps.toolchains),
         "packages": list(steps.packages or ()),
         "install": list(steps.install),

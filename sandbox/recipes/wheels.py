@@ -1,17 +1,19 @@
 """Gets wheels: data files from the index that pip is configured for. Nothing of them runs here."""
 
 import importlib.metadata
+import json
 import logging
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sandbox import stops
 from sandbox.errors import ImageBuildError
+from sandbox.recipes.layers import program
 from sandbox.settings import fetch_environment
 
 logger = logging.getLogger(__name__)
@@ -19,46 +21,62 @@ logger = logging.getLogger(__name__)
 DOWNLOAD_S = 300.0
 ONE_S = 60.0
 STEP = "wheels"
+OWN = ("-m", "pip", "download")
 PROOF = "pytest"  # every index has it: if it cannot be had, the index is the reason
 PYTEST_PARTS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
-def download(requirements: Sequence[str], target: Path) -> tuple[str, ...]:
+def download(
+    requirements: Sequence[str], target: Path, pip: Sequence[str] = OWN
+) -> tuple[str, ...]:
     """Put wheels for these and all they need into a directory; gives the ones that cannot be had.
 
     First all together, because they have to fit each other. If that fails, those that have no wheel
-    of their own are dropped, and then those that do not fit the rest, one after the other.
+    of their own are dropped, and then those that do not fit the rest, one after the other. `pip` is
+    how pip is started: for this Python, or `for_python` another.
 
     Raises:
         ImageBuildError: no index answers, or not in time; what is missing then says nothing.
     """
     deadline = time.monotonic() + DOWNLOAD_S
-    if _pip(requirements, target, deadline):
+    if _pip(requirements, target, deadline, pip):
         return ()
-    if not _pip([PROOF], target, deadline, alone=True):
+    if not _pip([PROOF], target, deadline, pip, alone=True):
         advice = "check pip's index-url and proxy, or pre-build the environment where there is one"
         raise ImageBuildError(STEP, f"no package index answers; {advice}")
-    having = [r for r in requirements if _pip([r], target, deadline, alone=True)]
-    kept = having if _pip(having, target, deadline) else _fitting(having, target, deadline)
+    having = [r for r in requirements if _pip([r], target, deadline, pip, alone=True)]
+    kept = (
+        having if _pip(having, target, deadline, pip) else _fitting(having, target, deadline, pip)
+    )
     if time.monotonic() > deadline:
         raise ImageBuildError(STEP, f"they could not be had within {DOWNLOAD_S:.0f} seconds")
     return tuple(r for r in requirements if r not in kept)
 
 
-def download_locked(requirements: Sequence[str], pins: Sequence[str], target: Path) -> bool:
+def download_locked(
+    requirements: Sequence[str], pins: Sequence[str], target: Path, pip: Sequence[str] = OWN
+) -> bool:
     """The same with the versions of a lock file; false where those cannot be had here together."""
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "pins.txt")
         constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
         deadline = time.monotonic() + DOWNLOAD_S
-        return _pip(requirements, target, deadline, constraints=constraints)
+        return _pip(requirements, target, deadline, pip, constraints=constraints)
 
 
-def _fitting(requirements: Sequence[str], target: Path, deadline: float) -> list[str]:
+def for_python(markers: Mapping[str, str]) -> tuple[str, ...]:
+    """How pip is started to get wheels for another Python: by the values of its markers."""
+    version = f"--python-version={markers['python_version']}"
+    return ("-c", program("pip_as.py"), json.dumps(markers), "download", version)
+
+
+def _fitting(
+    requirements: Sequence[str], target: Path, deadline: float, pip: Sequence[str]
+) -> list[str]:
     """The first of these, and of the others those that fit what came before."""
     kept: list[str] = []
     for requirement in requirements:
-        if _pip([*kept, requirement], target, deadline):
+        if _pip([*kept, requirement], target, deadline, pip):
             kept.append(requirement)
     return kept
 
@@ -67,6 +85,7 @@ def _pip(
     requirements: Sequence[str],
     target: Path,
     deadline: float,
+    pip: Sequence[str],
     *,
     alone: bool = False,
     constraints: Path | None = None,
@@ -81,7 +100,7 @@ def _pip(
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     argv = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        sys.executable, *pip, "--quiet", "--disable-pip-version-check",
         "--no-input", "--only-binary=:all:", "--retries=1", "--timeout=10", "--dest", str(fresh),
         *(["--no-deps"] if alone else []),
         *([f"--constraint={constraints}"] if constraints else []), "--", *requirements,

@@ -36,7 +36,10 @@ def test_the_test_command_becomes_argv(tmp_path):
         ("a: !!python/object/apply:os.system ['true']", "cannot be read"),
         ("x" * 20_000, "larger than"),
         ("- a\n- b\n", "evoscale.yml"),
-        ("tests: pytest", "the keys are language, toolchains, packages, install, test_command"),
+        (
+            "tests: pytest",
+            "the keys are language, toolchains, python, packages, install, test_command",
+        ),
         ("language: cobol", "language"),
         ("packages: six", "packages"),
         ("install: ['a \"b']", "install"),
@@ -127,3 +130,11 @@ def test_a_repository_never_gets_more_than_the_job_was_given(
 
 def test_a_folded_command_keeps_its_words():
     assert parse("test_command: |\n  pytest\n  tests\n").steps().test_argv == ("pytest", "tests")
+
+
+def test_owners_may_name_a_python_and_nothing_but_a_version() -> None:
+    config = parse('projects: {api: {python: "3.10"}}')
+    assert config.projects["api"].steps("api").python == "3.10"
+    for odd in ("3.10", '"2.7"', '"3.10-slim@sha256:0"', '"../3.9"'):
+        with pytest.raises(BadInputError, match="python"):
+            parse(f"python: {odd}")

@@ -40,6 +40,9 @@ class Shelf:
         self.asked.append(image)
         return True
 
+    def python(self, version: str) -> None:
+        del version
+
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
         del image, limits
