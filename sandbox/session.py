@@ -17,6 +17,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sandbox.bytecode import KIND, bytecode
 from sandbox.contract import REPO, ExecResult, Limits
 from sandbox.errors import ImageBuildError, SandboxUnavailableError
 
@@ -208,6 +209,7 @@ class Session:
         self._limits = limits
         self._buffer = bytearray()
         self._gone: str | None = None
+        self._reads_bytecode = False
 
     def greet(self) -> None:
         """Wait until the warden says that the box is ready.
@@ -221,6 +223,7 @@ class Session:
             raise self._unavailable(f"the box did not come up ({error})") from error
         if header.error is not None:
             raise self._unavailable(f"the box could not be laid out: {header.error}")
+        self._reads_bytecode = header.ready == KIND
 
     def exec(
         self, argv: Sequence[str], *, stdin: bytes = b"", wall_clock_s: float | None = None
@@ -238,7 +241,8 @@ class Session:
         Raises:
             SandboxUnavailableError: the box, not the program, failed.
         """
-        return self._run({"op": "program", "program": source}, stdin, wall_clock_s)
+        form = {"bytecode": bytecode(source)} if self._reads_bytecode else {"source": source}
+        return self._run({"op": "program", **form}, stdin, wall_clock_s)
 
     def _run(
         self, asked: Mapping[str, object], stdin: bytes, wall_clock_s: float | None

@@ -13,6 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import IO, Protocol
 
     class Process(Protocol):
@@ -45,7 +46,7 @@ class Fork:
         self.returncode: int | None = None
 
 
-def fork(program: str, folder: str, env: dict[str, str]) -> Fork:
+def fork(program: "str | CodeType", folder: str, env: dict[str, str]) -> Fork:
     """Start a program in a copy of this process, in a folder, with an environment."""
     reading, fed = os.pipe2(os.O_CLOEXEC)
     said, writing = os.pipe2(os.O_CLOEXEC)
@@ -89,7 +90,7 @@ def go_first() -> None:
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def run(program: str) -> int:
+def run(program: "str | CodeType") -> int:
     """Run it as a main program; its exit status."""
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115  # open until it ends
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115  # open until it ends

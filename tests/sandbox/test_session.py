@@ -1,10 +1,12 @@
 import itertools
 import json
+import marshal
 import time
 from collections.abc import Iterable, Iterator
 
 import pytest
 
+from sandbox.bytecode import KIND
 from sandbox.contract import Limits
 from sandbox.errors import SandboxUnavailableError
 from sandbox.session import Blame, Ending, Session, blame, inside, spaces
@@ -156,6 +158,30 @@ def test_a_command_gets_no_more_time_than_the_box() -> None:
     session.exec(["x"], wall_clock_s=100.0)
     assert json.loads(walls.sent.partition(b"\n")[0])["wall_clock_s"] == 5.0
     assert time.monotonic() > 0
+
+
+def asked_to_run(ready: str) -> dict[str, object]:
+    """What a box that says it reads this bytecode is sent for a program."""
+    walls = ScriptedWalls(answer(token="", ready=ready), ended())
+    session = Session(walls, Limits())
+    session.greet()
+    session.run_program("print(2 + 2)", stdin=b"", wall_clock_s=1.0)
+    request: dict[str, object] = json.loads(walls.sent.partition(b"\n")[0])
+    return request
+
+
+def test_a_program_goes_as_bytecode_where_the_box_reads_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exec(marshal.loads(bytes.fromhex(str(asked_to_run(KIND)["bytecode"]))))  # noqa: S102, S302  # our own
+    assert capsys.readouterr().out == "4\n"
+
+
+@pytest.mark.parametrize("ready", ["00000000", ""])
+def test_a_program_goes_as_text_where_the_box_reads_another_bytecode(ready: str) -> None:
+    request = asked_to_run(ready)
+    assert request["source"] == "print(2 + 2)"
+    assert "bytecode" not in request
 
 
 @pytest.mark.parametrize(
