@@ -53,7 +53,7 @@ class Patience:
 class Asking:
     """What one job asks for. `stopped()` says that its work is not wanted any more.
 
-    `most_left_out_s`: so much waiting behind other jobs is not counted, in all of one start.
+    `most_left_out_s`: so much waiting behind other jobs is not counted, in all its starts.
     """
 
     job_id: str

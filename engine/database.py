@@ -55,6 +55,7 @@ jobs = sa.Table(
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("stopped_by", AnyText),
     sa.Column("spent_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("waited_s", sa.Float, nullable=False, default=0.0),
     sa.Column("url", AnyText),
     sa.Column("branch", AnyText, index=True),
     sa.Column("lease_owner", sa.String(128)),

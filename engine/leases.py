@@ -27,24 +27,32 @@ def kept(renew: Callable[[], bool], seconds: float) -> Iterator[threading.Event]
 
 
 class Clock:
-    """The seconds that count against a budget: those of earlier starts, and since this began."""
+    """The seconds that count against a budget: those of earlier starts, and since this began.
 
-    def __init__(self, earlier_s: float = 0.0) -> None:
+    `waited_s` are those of all starts that were not counted.
+    """
+
+    def __init__(self, earlier_s: float = 0.0, waited_s: float = 0.0) -> None:
         self._earlier_s = earlier_s
         self._began: float | None = None
-        self._left_out_s = 0.0
+        self._waited_before_s = waited_s
+        self.waited_s = waited_s
 
     def begin(self) -> None:
         """Count from now on; what came before was waiting for others."""
         self._began = time.monotonic()
 
     def leave_out(self, seconds: float, most_s: float) -> None:
-        """Do not count so much of what has passed: nothing was done in it; `most_s` in all."""
+        """Do not count so much of what has passed: nothing was done in it.
+
+        At most `most_s` are left out in all starts of a job together.
+        """
         if self._began is not None:
-            self._left_out_s = min(self._left_out_s + seconds, most_s)
+            self.waited_s = max(self.waited_s, min(self.waited_s + seconds, most_s))
 
     def spent_s(self) -> float:
         """What has been counted so far."""
         if self._began is None:
             return self._earlier_s
-        return self._earlier_s + time.monotonic() - self._began - self._left_out_s
+        left_out_s = self.waited_s - self._waited_before_s
+        return self._earlier_s + time.monotonic() - self._began - left_out_s

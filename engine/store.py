@@ -21,6 +21,7 @@ __all__ = [
     "CandidateState",
     "JobState",
     "JobStore",
+    "SearchTimes",
     "StoredCandidate",
     "StoredJob",
     "connect",
@@ -47,11 +48,16 @@ class CandidateState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredJob:
-    """One row of jobs, documents parsed. Times are seconds since the epoch.
+class SearchTimes:
+    """Seconds of a search over all its starts: those that count, and those behind other jobs."""
 
-    `spent_s` counts the seconds that the search has run, over all its starts.
-    """
+    spent_s: float = 0.0
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """One row of jobs, documents parsed. Times are seconds since the epoch."""
 
     job: RepairJob
     state: JobState
@@ -61,7 +67,7 @@ class StoredJob:
     attempts: int
     stop_requested: bool
     stopped_by: str | None
-    spent_s: float
+    times: SearchTimes
     url: str | None
     branch: str | None
     created_at: float
@@ -204,16 +210,18 @@ class JobStore:
         )
         return self._changed(change)
 
-    def renew(self, job_id: str, owner: str, seconds: float, spent_s: float | None = None) -> bool:
+    def renew(
+        self, job_id: str, owner: str, seconds: float, times: SearchTimes | None = None
+    ) -> bool:
         """Keep the lease; False when it was lost to another worker.
 
-        `spent_s` is what the search has used of its time, so that who takes it next counts on.
+        `times` are what the search has used of them, so that who takes it next counts on.
         """
-        spent = {} if spent_s is None else {"spent_s": spent_s}
+        used = {} if times is None else {"spent_s": times.spent_s, "waited_s": times.waited_s}
         change = (
             jobs.update()
             .where(jobs.c.job_id == job_id, jobs.c.lease_owner == owner)
-            .values(lease_until=time.time() + seconds, **spent)
+            .values(lease_until=time.time() + seconds, **used)
         )
         return self._changed(change)
 
@@ -356,7 +364,7 @@ def _job(row: sa.RowMapping) -> StoredJob:
         attempts=row["attempts"],
         stop_requested=row["stop_requested"],
         stopped_by=row["stopped_by"],
-        spent_s=row["spent_s"],
+        times=SearchTimes(row["spent_s"], row["waited_s"]),
         url=row["url"],
         branch=row["branch"],
         created_at=row["created_at"],

@@ -29,7 +29,7 @@ from engine.pipeline import Engine
 from engine.pipeline import repair as repair_job
 from engine.queue import CHECK, EVALUATE, PREPARE, PROGRESS, PUBLISH, REPAIR, make_app, wake
 from engine.settings import EngineSettings
-from engine.store import JobState, JobStore, StoredJob, connect
+from engine.store import JobState, JobStore, SearchTimes, StoredJob, connect
 from engine.workshop import Workshop
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxError
@@ -102,10 +102,11 @@ def repair(job_id: str) -> None:
             stored = store.get(job_id)
             if stored is None or stored.state is not JobState.READY or stored.request is None:
                 return
-            clock = Clock(stored.spent_s)
+            clock = Clock(stored.times.spent_s, stored.times.waited_s)
 
             def renew() -> bool:
-                return store.renew(job_id, owner, settings.lease_s, clock.spent_s())
+                times = SearchTimes(clock.spent_s(), clock.waited_s)
+                return store.renew(job_id, owner, settings.lease_s, times)
 
             with kept(renew, settings.lease_s) as lost:
                 outcome = _outcome(stored, stored.request, lost, clock)

@@ -21,7 +21,7 @@ from engine.contract import (
     TestOutcome,
     TriggerKind,
 )
-from engine.store import JobState, StoredJob
+from engine.store import JobState, SearchTimes, StoredJob
 
 SECRET = SecretStr("It's a Secret to Everybody")
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
@@ -138,7 +138,7 @@ def make_stored(**changed: object) -> StoredJob:
         "attempts": 0,
         "stop_requested": False,
         "stopped_by": None,
-        "spent_s": 0.0,
+        "times": SearchTimes(),
         "url": None,
         "branch": None,
         "created_at": 1_800_000_000.0,

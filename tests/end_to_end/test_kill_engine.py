@@ -31,4 +31,4 @@ def test_a_worker_killed_in_a_stage_is_continued_by_the_next(tmp_path, play, sta
     story.stack.start(part)
     story.assert_ended_once(number)
     (job,) = story.store.recent(1)
-    assert job.spent_s > 0
+    assert job.times.spent_s > 0

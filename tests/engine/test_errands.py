@@ -230,7 +230,8 @@ def test_waiting_behind_other_jobs_costs_a_search_none_of_its_minutes(
     given = (nobody, engine.stopped, clock, engine.patience)
     asking = Asking(job_id, bench.store, orders, *given, most_left_out_s=100.0)
 
-    def counted(seconds: float) -> float:
+    def counted(seconds: float, asking: Asking = asking) -> float:
+        clock = asking.clock
         queue, before, since = Queue(asking), clock.spent_s(), ticking.now
         while ticking.now - since < seconds:
             queue.wait()
@@ -247,6 +248,10 @@ def test_waiting_behind_other_jobs_costs_a_search_none_of_its_minutes(
     assert counted(60.0) == pytest.approx(60.0, abs=0.1), "somebody works at this one too"
     bench.store.tested(job_id, 0, 0, None, "")
     assert counted(60.0) == pytest.approx(20.0, abs=2.0), "it has waited long enough"
+    again = replace(asking, clock=Clock(clock.spent_s(), clock.waited_s))
+    again.clock.begin()
+    assert counted(60.0, again) == pytest.approx(60.0, abs=0.1), "in all its starts together"
+    assert again.clock.spent_s() == pytest.approx(clock.spent_s()), "time has passed for both"
 
 
 def test_a_stop_ends_the_wait_for_a_last_look_that_nobody_has_begun(made: Made) -> None:

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from engine import database
-from engine.store import JobStore, connect, migrate
+from engine.store import JobStore, SearchTimes, connect, migrate
 from tests.factories import make_job
 
 
@@ -38,5 +38,5 @@ def test_jobs_of_the_first_version_are_read_by_this_one(database_url: str) -> No
     migrate(engine)
     stored = JobStore(engine).get(job.job_id)
     assert stored
-    assert (stored.job, stored.stopped_by, stored.spent_s) == (job, None, 0.0)
+    assert (stored.job, stored.stopped_by, stored.times) == (job, None, SearchTimes())
     engine.dispose()

@@ -18,7 +18,15 @@ from engine.contract import (
     Stage,
     TriggerKind,
 )
-from engine.store import CandidateState, JobState, JobStore, StoredCandidate, connect, migrate
+from engine.store import (
+    CandidateState,
+    JobState,
+    JobStore,
+    SearchTimes,
+    StoredCandidate,
+    connect,
+    migrate,
+)
 
 
 def job(job_id="j1", number=7) -> RepairJob:
@@ -156,11 +164,11 @@ def test_progress_and_stop_requests_are_kept(store):
 def test_the_time_that_was_spent_outlives_the_worker_that_spent_it(store):
     store.add(job(), "k")
     assert store.lease("j1", "one", 60)
-    assert store.renew("j1", "one", 60, 12.5)
-    assert store.get("j1").spent_s == 12.5
+    assert store.renew("j1", "one", 60, SearchTimes(12.5, 3.5))
+    assert store.get("j1").times == SearchTimes(12.5, 3.5)
     assert store.renew("j1", "one", 60)
-    assert not store.renew("j1", "two", 60, 99.0)
-    assert store.get("j1").spent_s == 12.5
+    assert not store.renew("j1", "two", 60, SearchTimes(99.0, 99.0))
+    assert store.get("j1").times == SearchTimes(12.5, 3.5)
 
 
 def test_the_newest_job_of_an_issue_is_the_latest(store):
