@@ -15,14 +15,15 @@ from collections.abc import Iterator
 
 HELD_BACK = "held back: "
 """Before a reason that is no failure to apply: the patch may not be run at all."""
-RUST_TEXT = re.compile(
-    rb"//[^\n]*|/\*|\b[bc]?r(#*)\".*?\"\1|\"(?:\\.|[^\"\\])*\""
-    rb"|'(?:\\.[^']*|[^'\\\x80-\xff]|[\xc0-\xff][\x80-\xbf]+)'",
-    re.S,
+RUST_TEXT = (
+    rb"(?s)//[^\n]*|/\*|\b[bc]?r(#*)\".*?\"\1|\"(?:\\.|[^\"\\])*\""
+    rb"|'(?:\\.[^']*|[^'\\\x80-\xff]|[\xc0-\xff][\x80-\xbf]+)'"
 )
-"""What is no code: comments, strings, characters. Lifetimes have no second quote."""
-RUST_ATTRIBUTE = re.compile(rb"#\s*(!?)\s*\[")
-RUST_TEST_ITEM = re.compile(rb"\bmod\s+tests?\b|\b(?:proptest|quickcheck)\s*!")
+"""What is no code: comments, strings, characters. Lifetimes have no second quote. Compiled where
+there is Rust: no other patch waits for it.
+"""
+RUST_ATTRIBUTE = rb"#\s*(!?)\s*\["
+RUST_TEST_ITEM = rb"\bmod\s+tests?\b|\b(?:proptest|quickcheck)\s*!"
 RUST_TEST_NAMES = frozenset(
     {b"test", b"bench", b"rstest", b"test_case", b"test_matrix", b"parameterized", b"quickcheck",
      b"property_test", b"gtest", b"wasm_bindgen_test", b"proof"}
@@ -49,12 +50,12 @@ def find(lines: list[bytes], wanted: list[bytes], expected: int) -> int:
 def rust_tests(content: bytes) -> Iterator[range]:
     """The lines of a Rust file that are tests: the item behind each attribute of a test."""
     code = without_text(content)
-    for found in RUST_ATTRIBUTE.finditer(code):
+    for found in re.finditer(RUST_ATTRIBUTE, code):
         end = closing(code, found.end())
         if is_of_test(code[found.end() : end - 1]):
             last = len(code) if found[1] else end_of_item(code, end)
             yield lines_between(code, found.start(), last)
-    for found in RUST_TEST_ITEM.finditer(code):
+    for found in re.finditer(RUST_TEST_ITEM, code):
         yield lines_between(code, found.start(), end_of_item(code, found.end()))
 
 
@@ -66,11 +67,12 @@ def lines_between(code: bytes, first: int, last: int) -> range:
 def without_text(content: bytes) -> bytes:
     """Rust with blanks for all that is no code, every line and place where it was."""
     code = bytearray(content)
-    found = RUST_TEXT.search(content)
+    text = re.compile(RUST_TEXT)
+    found = text.search(content)
     while found:
         end = end_of_comment(content, found.end()) if found[0] == b"/*" else found.end()
         code[found.start() : end] = re.sub(rb"[^\n]", b" ", content[found.start() : end])
-        found = RUST_TEXT.search(content, end)
+        found = text.search(content, end)
     return bytes(code)
 
 
