@@ -15,7 +15,7 @@ import docker.types
 
 from sandbox.archives import write_tree
 from sandbox.contract import Box, Limits, StoredImage
-from sandbox.docker.base import base_image, python_image
+from sandbox.docker.base import PythonImages, base_image
 from sandbox.docker.engine import ANSWER_S, Engine
 from sandbox.docker.names import Names, is_missing
 from sandbox.docker.walls import ContainerWalls
@@ -50,6 +50,7 @@ class DockerSandbox:
         """
         self._settings = settings
         self._engine = Engine(settings.runtime)
+        self._pythons = PythonImages(self._engine, settings.python_image)
         self._names = Names(self._engine, settings.cache_dir)
 
     @property
@@ -98,7 +99,7 @@ class DockerSandbox:
         Raises:
             SandboxUnavailableError: the engine does not answer.
         """
-        found = python_image(self._engine, self._settings.python_image, version)
+        found = self._pythons.find(version)
         if found is None:
             return None
         source, digest = found

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 REGISTRY_S = 5  # for the question whether a registry is there at all
 PULL_S = 600
+ASK_AGAIN_S = 600.0  # after a registry had no image of a Python, or there was none
 ANY_PYTHON = "{version}"
 """What in the name of `python_image` stands for the version."""
 
@@ -52,26 +53,41 @@ def base_image(engine: Engine, wanted: str, cache_dir: Path) -> str:
     return own
 
 
-def python_image(engine: Engine, pattern: str, version: str) -> tuple[str, str] | None:
-    """The name and the id of the image with a Python of this version; pulled where it is not there.
+class PythonImages:
+    """The images of other Pythons, by the operator's pattern; none where that is empty."""
 
-    None where the operator wants none, or none can be had: no registry answers, it has no such
-    image, or a pull does not end in time.
+    def __init__(self, engine: Engine, pattern: str) -> None:
+        self._engine = engine
+        self._pattern = pattern
+        self._missed: dict[str, float] = {}
 
-    Raises:
-        SandboxUnavailableError: the engine does not answer.
-    """
-    if not pattern:
-        return None
-    wanted = pattern.replace(ANY_PYTHON, version)
-    known = engine.image_id(wanted)
-    if known is None and _registry_has(engine, wanted):
+    def find(self, version: str) -> tuple[str, str] | None:
+        """The name and the id of the image of a version; pulled where it is not there.
+
+        None where none can be had: no registry answers, it has no such image, or a pull does not
+        end in time. It is then not asked again for ten minutes: that may cost seconds each time.
+
+        Raises:
+            SandboxUnavailableError: the engine does not answer.
+        """
+        if not self._pattern:
+            return None
+        wanted = self._pattern.replace(ANY_PYTHON, version)
+        known = self._engine.image_id(wanted) or self._pulled(wanted)
+        return None if known is None else (wanted, known.removeprefix("sha256:"))
+
+    def _pulled(self, wanted: str) -> str | None:
+        if time.monotonic() - self._missed.get(wanted, -ASK_AGAIN_S) < ASK_AGAIN_S:
+            return None
         try:
-            _pull(engine, wanted)
+            if _registry_has(self._engine, wanted):
+                _pull(self._engine, wanted)
         except SandboxUnavailableError as error:
             logger.warning("the image %s cannot be had: %s", wanted, error.reason)
-        known = engine.image_id(wanted)
-    return None if known is None else (wanted, known.removeprefix("sha256:"))
+        found = self._engine.image_id(wanted)
+        if found is None:
+            self._missed[wanted] = time.monotonic()
+        return found
 
 
 def _pull(engine: Engine, image: str) -> None:

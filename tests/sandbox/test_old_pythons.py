@@ -116,9 +116,13 @@ def test_an_old_repository_is_tested_in_an_image_of_a_registry(
         own = settings(python_image=f"{address}/python:{{version}}-slim")
         image = own.python_image.format(version="3.8")
         push_python(client, base, "3.8", image)
-        assert DockerSandbox(own).python("3.7") is None, "the registry has none"
-        checkout = old_repository(write_repository, 8)
         sandbox = DockerSandbox(own)
+        assert sandbox.python("3.7") is None, "the registry has none"
+        asked = (tmp_path / "log").read_text().count("/manifests/3.7-slim")
+        assert asked, "it was asked"
+        assert sandbox.python("3.7") is None
+        assert (tmp_path / "log").read_text().count("/manifests/3.7-slim") == asked, "and once"
+        checkout = old_repository(write_repository, 8)
         made = prepare(sandbox, checkout, test_command=None, settings=own)
         digest = client.inspect_image(image)["Id"].removeprefix("sha256:")[:16]
         client.remove_image(image)
