@@ -40,6 +40,14 @@ class CodeContext:
         """The text of a file of this context, or None."""
         return next((file.text for file in self.files if file.path == path), None)
 
+    def reached(self, span: Span) -> frozenset[int] | None:
+        """The lines of a span that ran, 0-based from its start; None where that is unknown."""
+        executed = self.executed.get(span.path)
+        if not executed:
+            return None
+        inside = range(span.start, span.end + 1)
+        return frozenset(line - span.start for line in inside if line in executed)
+
     def lines(self, span: Span) -> str:
         """The text of a span, indentation kept."""
         lines = (self.text(span.path) or "").splitlines(keepends=True)

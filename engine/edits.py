@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from engine import line_format
 from engine.candidate import CodeContext, Span
+from engine.reach import reaches
 from sandbox.contract import Patch
 
 MAX_COMPLETION_CHARS = 200_000
@@ -89,21 +90,13 @@ def read_line_edit(completion: str, context: CodeContext, span: Span) -> Edited 
     after = line_format.apply(edit, body)
     if after is None:
         return Unusable("the edit is out of range or changes nothing")
-    if not _reaches(edit, span, context):
+    if not reaches(edit, body, context.reached(span)):
         return Unusable("the failing example never runs the edited lines")
     indented = _indented(after, _indentation(source))
     text = context.text(span.path) or ""
     lines = text.splitlines(keepends=True)
     rebuilt = "".join([*lines[: span.start - 1], indented, *lines[span.end :]])
     return finish({span.path: rebuilt}, context)
-
-
-def _reaches(edit: line_format.LineEdit, span: Span, context: CodeContext) -> bool:
-    executed = context.executed.get(span.path)
-    if not executed:
-        return True
-    touched = range(span.start + edit.start, span.start + edit.end + 1)
-    return any(line in executed for line in touched)
 
 
 def _indentation(source: str) -> str:

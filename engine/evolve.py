@@ -144,6 +144,7 @@ def _sample_once(
             max_tokens=MAX_TOKENS[profile.edit_format],
             seed=_seed(search.seed, index, retry, number),
             avoid=tried.texts(request.focus),
+            reached=search.context.reached(request.focus) if request.focus else None,
         )
         own, queue = queue[: request.n], queue[request.n :]
         for completion in search.model.sample(request.prompt, sampling):

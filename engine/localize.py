@@ -18,6 +18,7 @@ import bm25s
 from engine.candidate import CodeContext, SourceFile, Span
 from engine.contract import Issue
 from engine.line_format import MAX_LINES
+from engine.reach import whole_statements
 
 MAX_FOCUS = 8
 MAX_FILES = 6
@@ -111,27 +112,10 @@ def _parse(text: str) -> ast.Module | None:
 def _whole_statements(
     files: Mapping[str, SourceFile], executed: Mapping[str, frozenset[int]]
 ) -> dict[str, frozenset[int]]:
-    """Widen executed lines to whole statements: a tracer reports a statement's first line only."""
-    widened: dict[str, frozenset[int]] = {}
-    for path, lines in executed.items():
-        tree = _parse(files[path].text) if path in files else None
-        if tree is None:
-            continue
-        whole = set(lines)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.stmt):
-                extent = _extent(node)
-                if not lines.isdisjoint(extent):
-                    whole.update(extent)
-        widened[path] = frozenset(whole)
-    return widened
-
-
-def _extent(node: ast.stmt) -> range:
-    """The lines of a statement, without the body of a compound one."""
-    body = getattr(node, "body", None)
-    last = body[0].lineno - 1 if body else (node.end_lineno or node.lineno)
-    return range(node.lineno, max(last, node.lineno) + 1)
+    """The executed lines widened to whole statements, of the files that parse."""
+    known = {path: lines for path, lines in executed.items() if path in files}
+    widened = {p: whole_statements(files[p].text, lines) for p, lines in known.items()}
+    return {path: whole for path, whole in widened.items() if whole is not None}
 
 
 def _runs(span: Span, ran: Mapping[str, frozenset[int]]) -> bool:

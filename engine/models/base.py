@@ -53,7 +53,9 @@ class Sampling:
     """How to sample: `n` completions at `temperature` (0 is greedy), of at most `max_tokens`.
 
     `avoid` holds completions of this prompt that were tried already: a back end that chooses among
-    given texts leaves them out, one that writes need not look.
+    given texts leaves them out, one that writes need not look. In the same way `reached` holds the
+    lines of a line prompt, 0-based, of which an edit must touch one to matter (`engine.reach`);
+    None where that is unknown.
     """
 
     n: int
@@ -61,6 +63,7 @@ class Sampling:
     max_tokens: int
     seed: int
     avoid: frozenset[str] = frozenset()
+    reached: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from typing import Any
 ITEMS_OF_AN_ITERATOR = 50
 WALL_CLOCK_S = 4.0
 MOST_CHARS = 2000
+CANDIDATE = "candidate"
+"""The name that a candidate's code is compiled under."""
 
 Run = Callable[[dict[str, Any]], str]
 """One example: runs in a candidate's namespace and says what came of it."""
@@ -182,7 +184,7 @@ def outcomes(
     """Put a candidate in its place and go through the examples; nothing when it is no Python."""
     before = namespace.get(task["name"])
     try:
-        code = compile(source, "candidate", "exec", flags=__future__.annotations.compiler_flag)
+        code = compile(source, CANDIDATE, "exec", flags=__future__.annotations.compiler_flag)
         exec(code, namespace)  # noqa: S102 - in a box
     except BaseException:  # noqa: BLE001 - a candidate that cannot be defined has no outcomes
         return
@@ -190,7 +192,26 @@ def outcomes(
         replaced(task["module"].split(".")[0], task["name"], before, namespace[task["name"]])
         namespace = dict(namespace)  # as doctest does: examples leave the module alone
     for run in examples:
-        yield run(namespace)
+        yield traced(run, namespace) if task["traced"] else run(namespace)
+
+
+def traced(run: Run, namespace: dict[str, Any]) -> str:
+    """The lines of the candidate that an example runs, whatever its outcome."""
+    lines: set[int] = set()
+
+    def trace(frame: types.FrameType, event: str, argument: object) -> Any:
+        del event, argument
+        if frame.f_code.co_filename != CANDIDATE:
+            return None
+        lines.add(frame.f_lineno)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        run(namespace)
+    finally:
+        sys.settrace(None)
+    return json.dumps(sorted(lines))
 
 
 def replaced(package: str, name: str, before: object, after: object) -> None:

@@ -207,7 +207,8 @@ def _ranked(folder: Path) -> "RankedRewrites":
     from engine.models.onnx_local import OnnxLocal
     from engine.models.ranked import RankedRewrites
 
-    return RankedRewrites(OnnxLocal(folder, name=folder.parent.name, profile=EMBEDDED_PROFILE))
+    inner = OnnxLocal(folder, name=folder.parent.name, profile=EMBEDDED_PROFILE)
+    return RankedRewrites(inner, heat=1.0)  # drawn by likelihood, as every arm's samples are
 
 
 def results(walks: dict[str, list[Walk]]) -> Results:

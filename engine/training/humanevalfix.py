@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import BadInputError
 from engine.training.search import PARALLEL_TASKS, Check, Region, SearchTask
-from engine.training.verdicts import run_programs
+from engine.training.verdicts import lines_of_last_call, run_programs
 from sandbox import images
 from sandbox.contract import Sandbox
 
@@ -89,17 +89,20 @@ def search_tasks(
     Raises:
         SandboxUnavailableError: no box can be opened.
     """
+    tests = _Tests({task.task_id: task for _, task in tasks}, sandbox, images.bare(sandbox))
+    with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
+        regions = list(pool.map(tests.region, (task for _, task in tasks)))
     found = [
         SearchTask(
             number=number,
             task_id=task.task_id,
             group=task.bug_type,
-            regions=(Region(task.before, task.function, f"\n{task.after}"),),
+            regions=(region,),
             visible=bool(task.visible_test),
         )
-        for number, task in tasks
+        for (number, task), region in zip(tasks, regions, strict=True)
     ]
-    return found, _Tests({task.task_id: task for _, task in tasks}, sandbox, images.bare(sandbox))
+    return found, tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,20 @@ class _Tests:
     tasks: Mapping[str, FixTask]
     sandbox: Sandbox
     image: str
+
+    def region(self, task: FixTask) -> Region:
+        """A task's function, with what its visible test ran of it before it failed."""
+        region = Region(task.before, task.function, f"\n{task.after}")
+        if not task.visible_test:
+            return region
+        first = task.before.count("\n") + 1
+        ran = lines_of_last_call(
+            f"{region.program(task.function)}\n{task.visible_test}\n",
+            (first, first + task.function.count("\n")),
+            sandbox=self.sandbox,
+            image=self.image,
+        )
+        return region.knowing(ran)
 
     def __call__(
         self, asked: Sequence[tuple[str, Sequence[str]]], *, hidden: bool

@@ -1,13 +1,19 @@
 """The benchmark of held-out mutants: executable tasks of packages that nothing is trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import BadInputError
-from engine.training.executable import ExecutableTask, calls_of, read_tasks, verdicts
+from engine.training.executable import (
+    ExecutableTask,
+    calls_of,
+    is_right,
+    read_tasks,
+    verdicts,
+)
 from engine.training.issues import title_of
-from engine.training.outcomes import Boxes, run_calls
+from engine.training.outcomes import Boxes, Calls, lines_run, run_calls
 from engine.training.packages import image_of
 from engine.training.search import Check, Region, SearchTask
 from engine.training.unseen import MANIFEST
@@ -57,20 +63,45 @@ def search_tasks(
     """The tasks as the search takes them, by package, and their examples.
 
     Bugs of the kinds `held_out` are counted apart. With `told` the model is shown the issue's
-    title.
+    title. Every task is run twice as it is: what its failing visible examples ran is known then.
+
+    Raises:
+        SandboxUnavailableError: no box can be opened, or the box failed.
     """
+    ran = _ran_where_failing([task for _, task in tasks], boxes)
     found = [
         SearchTask(
             number=number,
             task_id=task.instance_id,
             group=task.package,
-            regions=(Region("", task.source, ""),),
+            regions=(Region("", task.source, "").knowing(lines),),
             issue=title_of(task.problem_statement) if told else "",
             subset=HELD_OUT_KINDS if task.kind in held_out else SEEN_KINDS,
         )
-        for number, task in tasks
+        for (number, task), lines in zip(tasks, ran, strict=True)
     ]
     return found, _Examples({task.instance_id: task for _, task in tasks}, boxes)
+
+
+def _ran_where_failing(
+    tasks: Sequence[ExecutableTask], boxes: Boxes
+) -> list[frozenset[int] | None]:
+    """The lines that each task's failing visible examples ran; None where that is unknown.
+
+    A doctest's examples stand on each other's shoulders: those that pass run as well.
+    """
+    answers = run_calls([calls_of(task, [task.source]) for task in tasks], boxes)
+    orders: list[Calls] = []
+    for task, told in zip(tasks, answers, strict=True):
+        heard = (*(told[0] if told else ()), *([""] * len(task.visible)))
+        failing = tuple(
+            example.call
+            for example, said in zip(task.visible, heard, strict=False)
+            if task.prompted
+            or (example.outcome is not None and not is_right(example.outcome, said))
+        )
+        orders.append(replace(calls_of(task, [task.source]), examples=failing))
+    return lines_run(orders, boxes)
 
 
 @dataclass(frozen=True, slots=True)

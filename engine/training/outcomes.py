@@ -7,13 +7,20 @@ import json
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from sandbox.contract import Limits, Sandbox
 
 CPU_S = 0.25
 """What one candidate may compute, all its examples together; right answers take a fifth at most."""
+
+TRACING_SLOWS = 8
+"""How many times as much a traced candidate may compute."""
+
+_LINES = TypeAdapter(frozenset[int])
 
 PROGRAMS_PER_BOX = 200
 PARALLEL_BOXES = 2
@@ -28,7 +35,8 @@ class Calls:
     """Examples to run with every one of `sources` in the place of the function `name`.
 
     `setup` runs once, before. With `module` the function is one of an importable module's; with
-    `prompted` the examples are statements and their outcome is what they print.
+    `prompted` the examples are statements and their outcome is what they print. With `traced` an
+    outcome is the lines of the source that the example ran.
     """
 
     name: str
@@ -37,6 +45,7 @@ class Calls:
     sources: tuple[str, ...]
     module: str = ""
     prompted: bool = False
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,31 @@ def run_calls(tasks: Sequence[Calls], boxes: Boxes) -> list[Answers]:
     with ThreadPoolExecutor(PARALLEL_BOXES) as pool:
         found = list(pool.map(lambda share: _run_box(share, boxes), shares))
     return [answers for share in found for answers in share]
+
+
+def lines_run(tasks: Sequence[Calls], boxes: Boxes) -> list[frozenset[int] | None]:
+    """The lines (1-based) of every task's first source that its examples ran, all together.
+
+    None where an example did not live to tell, so that lines may be missing.
+
+    Raises:
+        SandboxUnavailableError: no box can be opened, or the box failed.
+    """
+    traced = [replace(task, sources=task.sources[:1], traced=True) for task in tasks]
+    patient = replace(boxes, cpu_s=TRACING_SLOWS * boxes.cpu_s)
+    answers = run_calls(traced, patient)
+    return [_lines(task, told) for task, told in zip(traced, answers, strict=True)]
+
+
+def _lines(task: Calls, answers: Answers) -> frozenset[int] | None:
+    """What the (untrusted) texts of a traced source name; None where they are not lines."""
+    (told,) = answers or ((),)
+    if not task.examples or len(told) < len(task.examples):
+        return None
+    try:
+        return frozenset(line for text in told for line in _LINES.validate_json(text))
+    except ValidationError:
+        return None
 
 
 def _shared_out(tasks: Sequence[Calls]) -> list[list[Calls]]:
@@ -94,6 +128,7 @@ def _run_box(tasks: Sequence[Calls], boxes: Boxes) -> list[Answers]:
                 "setup": task.setup,
                 "module": task.module,
                 "prompted": task.prompted,
+                "traced": task.traced,
                 "examples": task.examples,
                 "sources": task.sources,
             }

@@ -11,6 +11,7 @@ from engine.line_format import apply, parse, render_edit, render_prompt
 from engine.models.base import Model, Prompt, Sampling
 from engine.models.rewrites.kinds import edit_between, rewrite
 from engine.models.rewrites.spans import ParsedFunction
+from engine.reach import reaches
 
 RETRIES = 5
 """How often a slot that gave nothing usable or new is sampled again; the engine's own rule."""
@@ -22,13 +23,15 @@ MAX_EDIT_TOKENS = 96
 class Tried:
     """What a search has seen: its completions, the trees of its proposals, and the last failed.
 
-    `issue` is what it was told at the start.
+    `issue` is what it was told at the start, `reached` the lines of which an edit must touch one
+    (`engine.reach`).
     """
 
     trees: set[str]
     texts: set[str] = field(default_factory=set)
     failed: tuple[str, ...] = ()
     issue: str = ""
+    reached: frozenset[int] | None = None
 
 
 class Proposer(Protocol):
@@ -52,7 +55,7 @@ class ModelProposer:
         shown = tried.failed if self.evolves else ()
         prompt = Prompt("", render_prompt(function, issue=tried.issue, previous=shown))
         texts = frozenset(tried.texts)
-        sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed, texts)
+        sampling = Sampling(n, self.temperature, MAX_EDIT_TOKENS, seed, texts, tried.reached)
         return (completion.text for completion in self.model.sample(prompt, sampling))
 
 
@@ -102,20 +105,25 @@ def draw(proposer: Proposer, function: str, tried: Tried, *, wanted: int, seed: 
         completions += missing
         for text in proposer.propose(function, tried, missing, seed * (RETRIES + 1) + retry):
             tried.texts.add(text)
-            proposal = read_proposal(text, function, tried.trees)
+            proposal = read_proposal(text, function, tried)
             if proposal is not None:
                 found.append(proposal)
     return Drawn(tuple(found), completions)
 
 
-def read_proposal(text: str, function: str, seen: set[str]) -> Proposal | None:
-    """A completion as a proposal; None when it does not apply or parse, or is known."""
+def read_proposal(text: str, function: str, tried: Tried) -> Proposal | None:
+    """A completion as a proposal; None when it does not apply or parse, cannot matter, or is known.
+
+    What it leaves out the engine leaves out too (`engine.edits`).
+    """
     edit = parse(text)
-    source = apply(edit, function) if edit else None
-    key = tree_of(source) if source else None
-    if source is None or key is None or key in seen:
+    if edit is None or not reaches(edit, function, tried.reached):
         return None
-    seen.add(key)
+    source = apply(edit, function)
+    key = tree_of(source) if source else None
+    if source is None or key is None or key in tried.trees:
+        return None
+    tried.trees.add(key)
     return Proposal(text, source)
 
 

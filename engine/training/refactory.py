@@ -9,13 +9,13 @@ import difflib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from engine.errors import BadInputError
 from engine.line_format import MAX_LINES
-from engine.training.outcomes import Boxes, Calls, run_calls
+from engine.training.outcomes import Boxes, Calls, lines_run, run_calls
 from engine.training.search import Check, Region, SearchTask
 
 MAX_REGIONS = 3
@@ -106,29 +106,48 @@ def search_tasks(
         if not failing:
             continue
         cases = [failing[0], *(case for case in program.cases if case is not failing[0])]
-        split = _Cases(program, tuple(cases[: (len(cases) + 1) // 2]), tuple(cases))
+        visible = tuple(cases[: (len(cases) + 1) // 2])
+        seen = tuple(case for case in visible if case in failing)
+        split = _Cases(program, visible, tuple(cases), seen)
         shared[program.instance_id] = split
-        tasks.append(_task(number, split, failing, told=told))
-    return tasks, _Verdicts(shared, boxes)
+        tasks.append(_task(number, split, told=told))
+    return _knowing(tasks, shared, boxes), _Verdicts(shared, boxes)
+
+
+def _knowing(
+    tasks: Sequence[SearchTask], shared: Mapping[str, "_Cases"], boxes: Boxes
+) -> list[SearchTask]:
+    """The same tasks, with what their failing visible cases ran."""
+    splits = [shared[task.task_id] for task in tasks]
+    orders = [_calls(s.program, s.failing, [s.program.source]) for s in splits]
+    ran = zip(tasks, lines_run(orders, boxes), strict=True)
+    return [
+        replace(task, regions=tuple(region.knowing(lines) for region in task.regions))
+        for task, lines in ran
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cases:
-    """A program's cases; the visible ones, the first half, begin with one that it fails."""
+    """A program's cases; the visible ones, the first half, begin with one that it fails.
+
+    `failing` are those of the visible ones that it fails.
+    """
 
     program: WrongProgram
     visible: tuple[Case, ...]
     all: tuple[Case, ...]
+    failing: tuple[Case, ...]
 
 
-def _task(number: int, split: _Cases, failing: Sequence[Case], *, told: bool) -> SearchTask:
+def _task(number: int, split: _Cases, *, told: bool) -> SearchTask:
     """One program's search."""
     program, shown = split.program, split.visible[0]
     return SearchTask(
         number=number,
         task_id=program.instance_id,
         group=program.task,
-        regions=regions_of(program.source, [c.call for c in split.visible if c in failing]),
+        regions=regions_of(program.source, [case.call for case in split.failing]),
         issue=f"{shown.call} should give {shown.expected}" if told else "",
         subset=ONE_LINE if is_near(program.source, program.reference) else FURTHER,
     )

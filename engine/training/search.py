@@ -7,7 +7,7 @@ candidate. A search ends with the first candidate that passes.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from engine.evolve import TEMPERATURE
 from engine.line_format import MAX_LINES, split_lines
 from engine.models.base import Model
 from engine.prompts import shares
+from engine.reach import whole_statements
 from engine.training.proposers import (
     ModelProposer,
     Proposer,
@@ -32,11 +33,25 @@ PARALLEL_TASKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A function, or a window of one, that may be edited, and what stands around it."""
+    """A function, or a window of one, that may be edited, and what stands around it.
+
+    `reached` holds the lines of `text`, 0-based, of statements that failing visible checks ran;
+    None where that is unknown.
+    """
 
     before: str
     text: str
     after: str
+    reached: frozenset[int] | None = None
+
+    def knowing(self, ran: frozenset[int] | None) -> "Region":
+        """The same region with the lines (1-based) of its whole program that ran."""
+        whole = None if ran is None else whole_statements(self.program(self.text), ran)
+        if whole is None:
+            return self
+        start = self.before.count("\n") + 1
+        own = range(len(split_lines(self.text)))
+        return replace(self, reached=frozenset(k for k in own if start + k in whole))
 
     def program(self, text: str) -> str:
         """The whole program with another text in the region's place."""
@@ -170,7 +185,10 @@ class _State:
     def __init__(self, task: SearchTask) -> None:
         self.task = task
         self.regions = [r for r in task.regions if len(split_lines(r.text)) <= MAX_LINES]
-        self.tried = [Tried({tree_of(r.text) or ""}, issue=task.issue) for r in self.regions]
+        self.tried = [
+            Tried({tree_of(r.text) or ""}, issue=task.issue, reached=r.reached)
+            for r in self.regions
+        ]
         self.programs: list[str] = []
         self.final: str | None = None
         self.candidates = 0

@@ -7,6 +7,7 @@ from engine.models.base import EditFormat, Profile, Prompt, Sampling
 from engine.models.ranked import RankedRewrites, from_pool, rewrites_of, shared_out
 from engine.models.scores import Scores
 from engine.models.transformers_local import TransformersLocal
+from engine.reach import reaches
 from tests.engine.models.tiny import make_tiny
 
 LINE = Profile(EditFormat.LINE, evolves=False, context_tokens=512)
@@ -57,12 +58,29 @@ def test_at_temperature_zero_the_likeliest_come_in_order():
 
 
 def test_heat_mixes_and_the_seed_decides(tiny):
-    model = RankedRewrites(tiny)
+    model = RankedRewrites(tiny, heat=1.0)
     drawn = [
         [c.text for c in model.sample(PROMPT, Sampling(8, 1.0, 96, seed))] for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(set(texts)) == 8 for texts in drawn)
+
+
+def test_without_heat_the_seed_and_the_temperature_change_nothing(tiny):
+    model = RankedRewrites(tiny)
+    first, other = (
+        [c.text for c in model.sample(PROMPT, Sampling(8, temperature, 96, seed))]
+        for temperature, seed in ((0.0, 1), (1.5, 2))
+    )
+    assert first == other
+
+
+def test_what_failing_tests_never_ran_is_not_rewritten(tiny):
+    model = RankedRewrites(tiny)
+    for reached in ({2}, {3}, {0, 2}):
+        drawn = model.sample(PROMPT, Sampling(24, 0.8, 96, 1, reached=frozenset(reached)))
+        edits = [parse(completion.text) for completion in drawn]
+        assert all(edit and reaches(edit, SOURCE, reached) for edit in edits)
 
 
 @pytest.mark.parametrize("source", ["while (", "ü = 1"])

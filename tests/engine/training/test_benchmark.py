@@ -177,6 +177,30 @@ def test_programs_are_judged_each_on_its_own(sandbox):
     assert run_programs([], sandbox=sandbox, image="none") == []
 
 
+def test_of_a_test_that_fails_the_last_call_is_what_ran(sandbox, tmp_path):
+    branches = (
+        "    if x > 9:\n        return x * 2\n    y = [double(x) for x in ()]\n    return x * 3\n"
+    )
+    endless = branches.replace("return x * 2", "x += 1").replace("if", "while")
+    tests = ["assert double(10) == 20\nassert double(2) == 4\n", "assert double(10) == 21\n"]
+    rows = [
+        {**ROW, "buggy_solution": branches, "example_test": test} for test in (*tests, "", "x = 1")
+    ]
+    rows.append({**rows[1], "buggy_solution": endless})
+    data = write(tmp_path, *({**row, "task_id": f"P/{k}"} for k, row in enumerate(rows)))
+    found, _ = search_tasks(numbered(read_tasks(data), None, 0), sandbox)
+    reached = [task.regions[0].reached for task in found]
+    assert reached == [{0, 1, 3, 4}, {0, 1, 2}, None, None, {0, 1, 2}]
+
+
+def test_an_edit_of_what_never_ran_is_no_proposal():
+    function = "def f(x):\n    if x:\n        return 1\n    return 2"
+    tried = Tried({tree_of(function) or ""}, reached=frozenset({0, 1, 3}))
+    completions = Counted("<L2>        return 3", "<L3>    return 3")
+    drawn = draw(completions, function, tried, wanted=2, seed=0)
+    assert [p.text for p in drawn.proposals] == ["<L3>    return 3"]
+
+
 def test_the_first_candidate_that_the_visible_test_accepts_meets_the_hidden_one(sandbox, tmp_path):
     blind = {**ROW, "task_id": "Python/1", "example_test": ""}
     overfit = {**ROW, "task_id": "Python/2", "example_test": "assert double(1) > 2 or True\n"}

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import BadInputError
 from engine.training.benchmark import run_benchmark
-from engine.training.executable import write_tasks
+from engine.training.executable import Example, write_tasks
 from engine.training.mutants import HELD_OUT_KINDS, SEEN_KINDS, read_mutants, search_tasks
 from engine.training.outcomes import Boxes
 from engine.training.search import Search, numbered, proposer_of
@@ -39,6 +39,24 @@ def test_visible_examples_choose_and_all_of_them_judge(boxes):
     asked = [("a", [MUTANT.source, MUTANT.fixed, careless]), ("a", [MUTANT.fixed])]
     assert check(asked, hidden=False) == [[False, True, True], [True]]
     assert check(asked, hidden=True) == [[False, True, False], [True]]
+
+
+BRANCHES = (
+    "def double(x):\n    if x > 9:\n        return x\n    y = x + 1\n\n    return (\n        y)"
+)
+
+
+def test_what_failing_visible_examples_ran_is_known(boxes):
+    task = replace(
+        MUTANT, source=BRANCHES, visible=(Example("double(1)", "2"), Example("double(0)", "0"))
+    )
+    endless = replace(task, source=BRANCHES.replace("if", "while").replace("return x", "x += 1"))
+    stuck = replace(endless, visible=(Example("double(12)", "24"),))
+    right = replace(task, source=MUTANT.fixed)
+    pairs = numbered([task, endless, stuck, right], None, 0)
+    tasks, _ = search_tasks(pairs, boxes, frozenset())
+    reached = [region.reached for task in tasks for region in task.regions]
+    assert reached == [{0, 1, 3, 5, 6}, {0, 1, 3, 5, 6}, None, None]
 
 
 def test_the_model_is_told_the_title_when_asked(boxes):

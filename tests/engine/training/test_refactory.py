@@ -79,6 +79,13 @@ def test_a_program_that_fails_no_case_is_left_out(tmp_path, boxes):
     assert [(task.number, task.task_id) for task in tasks] == [(1, ROW["instance_id"])]
 
 
+def test_what_failing_visible_cases_ran_is_known_in_every_region(tmp_path, boxes):
+    source = "def other(y):\n    return y\n\ndef double(y):\n    if y == 0:\n        return 0\n    y = y\n    return y * 3\n"
+    (task,), _ = bench(tmp_path, boxes, {**ROW, "buggy_source": source})
+    named = {region.text.split("(")[0]: region.reached for region in task.regions}
+    assert named == {"def double": {0, 1, 3, 4}, "def other": set()}
+
+
 def test_a_search_repairs_a_program(tmp_path, boxes):
     search = Search("random", proposer_of("random", None), "none", iterations=8)
     report = run_benchmark(

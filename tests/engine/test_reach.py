@@ -1,0 +1,44 @@
+import pytest
+
+from engine.line_format import LineEdit
+from engine.reach import reaches, whole_statements
+
+SOURCE = """\
+def f(a,
+      b):
+    if (a and
+            b):
+        a = g(
+            b)
+
+    return a"""
+
+
+@pytest.mark.parametrize(
+    ("ran", "whole"),
+    [({1}, {1, 2}), ({4}, {3, 4}), ({5}, {5, 6}), ({6, 8}, {5, 6, 8}), (set(), set())],
+)
+def test_lines_that_ran_are_widened_to_whole_statements(ran, whole):
+    assert whole_statements(SOURCE, ran) == whole
+
+
+def test_what_does_not_parse_has_no_statements():
+    assert whole_statements("def f(:", {1}) is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "reached", "may_matter"),
+    [
+        (LineEdit(4, 5, ("        a = b",)), {5}, True),
+        (LineEdit(4, 5, ("        a = b",)), {7}, False),
+        (LineEdit(4, 5, ("        a = b",)), None, True),
+        (LineEdit(7, 7, ()), {7}, True),
+        (LineEdit(5, 5, ("            b)", "    a = 1")), {7}, True),
+        (LineEdit(5, 5, ("            b)", "    a = 1")), {0, 2}, False),
+        (LineEdit(5, 5, ("            a)", "    a = 1")), {7}, False),
+        (LineEdit(7, 7, ("    return a", "    a = 1")), {0}, False),
+        (LineEdit(90, 91, ("x",)), {7}, False),
+    ],
+)
+def test_an_edit_matters_only_where_it_touches_what_ran(edit, reached, may_matter):
+    assert reaches(edit, SOURCE, reached) is may_matter
