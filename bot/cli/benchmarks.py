@@ -58,6 +58,12 @@ Told = Annotated[
 ]
 
 
+Traced = Annotated[
+    bool,
+    typer.Option("--traced/--untraced", help="Leave out edits of lines that no failing check ran."),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What the three commands share."""
@@ -71,6 +77,7 @@ class _Run:
     seed: int
     sandbox: Literal["auto", "docker", "runc", "bubblewrap"]
     together: int
+    traced: bool
     out_file: Path | None
     as_json: bool
 
@@ -82,6 +89,7 @@ class _Run:
             f"evoscale bench {self.benchmark} {self.data}{sample} --iterations {self.iterations} "
             f"--candidates {self.candidates} --proposer {self.proposer} --seed {self.seed} "
             f"--sandbox {self.sandbox} --together {self.together}"
+            f"{'' if self.traced else ' --untraced'}"
         )
 
 
@@ -94,6 +102,7 @@ def humanevalfix(
     seed: Seed = 0,
     sandbox: Sandbox = "bubblewrap",
     together: Together = 8,
+    traced: Traced = True,
     at_least: AtLeast = 0,
     out_file: Out = None,
     as_json: AsJson = False,
@@ -114,6 +123,7 @@ def humanevalfix(
         seed,
         sandbox,
         together,
+        traced,
         out_file,
         as_json,
     )
@@ -132,6 +142,7 @@ def refactory(
     sandbox: Sandbox = "bubblewrap",
     told: Told = False,
     together: Together = 8,
+    traced: Traced = True,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -153,6 +164,7 @@ def refactory(
         seed,
         sandbox,
         together,
+        traced,
         out_file,
         as_json,
     )
@@ -179,6 +191,7 @@ def mutants(
     sandbox: Sandbox = "bubblewrap",
     told: Told = False,
     together: Together = 8,
+    traced: Traced = True,
     out_file: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -201,6 +214,7 @@ def mutants(
         seed,
         sandbox,
         together,
+        traced,
         out_file,
         as_json,
     )
@@ -225,7 +239,8 @@ def _measure(run: _Run, given: Sequence[Given], bench_of: "BenchOf[Given]") -> "
         check_writable(run.out_file)
     known = read_known(run.out_file, run.command)
     engine = open_sandbox(run.sandbox, SandboxSettings(kind=run.sandbox))
-    bench = bench_of(numbered(given, run.sample, run.seed), engine)
+    tasks, check = bench_of(numbered(given, run.sample, run.seed), engine)
+    bench = (tasks if run.traced else [task.untraced() for task in tasks]), check
     blind = run.proposer == "random"
     only = run.proposer if run.proposer in models.WRITTEN else "mix"
     settings = EngineSettings().model_copy(update={"proposer": only})

@@ -88,6 +88,10 @@ class SearchTask:
     issue: str = ""
     subset: str = ""
 
+    def untraced(self) -> "SearchTask":
+        """The same task, nothing known of what ran."""
+        return replace(self, regions=tuple(replace(r, reached=None) for r in self.regions))
+
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:

@@ -71,3 +71,19 @@ def test_a_file_of_something_else_is_not_gone_on_with(tmp_path: Path, text: str,
 def test_mutants_that_were_not_made_are_asked_for(tmp_path: Path) -> None:
     result = RUN.invoke(cli.app, ["bench", "mutants", "--data", str(tmp_path / "none.jsonl")])
     assert "evoscale train executable" in str(result.exception)
+
+
+def test_untraced_searches_may_edit_what_no_failing_check_ran(tmp_path: Path) -> None:
+    solution = "    if x > 9:\n        y = x * 7 + 2 - 1\n        return y * 2 + x\n    return x\n"
+    data = write(
+        tmp_path, {**ROW, "buggy_solution": solution, "example_test": "assert double(1) == 77"}
+    )
+    spent = {}
+    for option in ("--traced", "--untraced"):
+        given = ["bench", "humanevalfix", "--data", str(data), *REPEAT.split(), option]
+        given += ["--candidates", "8", "--json"]
+        result = RUN.invoke(cli.app, given)
+        assert result.exit_code == 0, result.output
+        assert ("--together 8 --untraced" in result.stderr) == (option == "--untraced")
+        spent[option] = json.loads(result.stdout.splitlines()[-1])["completions"]
+    assert spent["--traced"] > spent["--untraced"]
