@@ -2,8 +2,9 @@
 
 It hides the start of a box where cores are idle, between the candidates of one search. Where as
 many boxes run as there are cores it starts none: the work is the same, only earlier, so there it
-would take its time from tests that run. It hides the end of a box as well, which costs Docker some
-60 ms: the verdict is there before.
+would take its time from tests that run. Where boxes wait long for their candidates, the next one is
+started when a verdict is there, for the same reason. It hides the end of a box as well, which costs
+Docker some 60 ms: the verdict is there before.
 """
 
 import logging
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 IDLE_S = 120.0
 """Seconds that a box may wait; far below the deadline after which it would be reaped."""
+UNHURRIED_S = 0.5
+"""Candidates for which a box has waited so long leave time to start one between them."""
 STARTED_S = 60.0
 """Seconds that boxes which are being started or ended are waited for when all are to be closed."""
 ASKED_FOR = "/tmp/evoscale"  # noqa: S108  # the box's own; whether it is there does not matter
@@ -99,8 +102,10 @@ class PooledSandbox:
             self._running += 1
         with ExitStack() as stack:
             stack.callback(self._ended, kind)
-            opened = self._take(kind) or self.inner.open(image, limits)
-            self._fill(kind)
+            ready = self._take(kind)
+            opened = _handed_over(ready) if ready else self.inner.open(image, limits)
+            if ready is None or time.monotonic() - ready.since < UNHURRIED_S:
+                self._fill(kind)
             box = opened.__enter__()
             stack.pop_all()
             try:
@@ -158,8 +163,8 @@ class PooledSandbox:
         with self._lock:
             return self._starting
 
-    def _take(self, kind: tuple[str, Limits]) -> AbstractContextManager[Box] | None:
-        """A living box of this kind that waited, as if it were opened now."""
+    def _take(self, kind: tuple[str, Limits]) -> Ready | None:
+        """A living box of this kind that waited."""
         self._close(self._expired())
         while True:
             with self._lock:
@@ -168,7 +173,7 @@ class PooledSandbox:
                     return None
                 self._ready.remove(found)
             if found.alive():
-                return _handed_over(found)
+                return found
             found.close()
 
     def _fill(self, kind: tuple[str, Limits]) -> None:

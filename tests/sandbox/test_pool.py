@@ -85,6 +85,22 @@ def test_no_box_is_started_ahead_where_every_core_has_one(inner: Counting, image
     assert inner.closed == inner.opened
 
 
+@pytest.mark.parametrize("unhurried", [True, False])
+def test_where_candidates_leave_time_the_next_box_is_started_after_the_verdict(
+    inner: Counting, image: str, monkeypatch: pytest.MonkeyPatch, unhurried: bool
+) -> None:
+    monkeypatch.setattr("sandbox.pool.UNHURRIED_S", 0.0 if unhurried else 3600.0)
+    pool = PooledSandbox(inner, 1, MANY_CORES)
+    with pool.open(image, Limits()):
+        until(lambda: pool.waiting() == 1)
+    until(lambda: inner.closed == 1)
+    with pool.open(image, Limits()):
+        assert pool.starting() + pool.waiting() == (0 if unhurried else 1)
+    until(lambda: pool.waiting() == 1)
+    assert inner.opened == 3
+    pool.empty()
+
+
 def test_a_box_that_died_while_it_waited_is_not_given(inner: Counting, image: str) -> None:
     pool = PooledSandbox(inner, 1, MANY_CORES)
     with pool.open(image, Limits()):
