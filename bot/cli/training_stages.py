@@ -51,6 +51,12 @@ def pretrain(
     workers: Workers = 2,
     seed: Seed = 0,
     base: Base = None,
+    code_loss: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="Weight of the code's own tokens at first; 0 trains on repairs alone."
+        ),
+    ] = 1.0,
 ) -> None:
     """From nothing (or on from --base): language modelling and repair in one pass."""
     from engine.training.row_sources import FreshBugs
@@ -69,6 +75,7 @@ def pretrain(
             wall_clock_s=minutes * 60,
             max_steps=steps,
             workers=workers,
+            code_loss=code_loss,
         )
     )
 
