@@ -71,6 +71,17 @@ def installed(minor: int) -> None:
         pytest.skip(f"no Python 3.{minor} is installed on this machine")
 
 
+def remove_above(client: APIClient, name: str) -> None:
+    """Remove an image and what was built on it: the next run's has another id."""
+    found = client.images()
+    above = {each["Id"] for each in found for tag in each["RepoTags"] or () if name in tag}
+    for _ in range(3):
+        above |= {each["Id"] for each in found if each["ParentId"] in above}
+    for each in sorted((i for i in found if i["Id"] in above), key=lambda i: -i["Created"]):
+        for tag in each["RepoTags"]:
+            client.remove_image(tag)
+
+
 @pytest.mark.network
 @pytest.mark.parametrize("minor", OLD_MINORS)
 def test_an_old_repository_is_tested_by_an_old_python_of_this_machine(
@@ -130,6 +141,7 @@ def test_an_old_repository_is_tested_in_an_image_of_a_registry(
         assert said in made.recipe, made.recipe
         report = run_tests(sandbox, TestSpec(made.image, made.command), None, LIMITS)
         assert dict(report.statuses) == dict.fromkeys(TESTS, TestStatus.PASSED), report.log_tail
+        remove_above(client, f"python-3.8-{digest}")
     assert DockerSandbox(own).python("3.8") is None, "the registry has ended"
 
 
