@@ -21,7 +21,7 @@ from engine.models.rewrites.spans import ParsedFunction
 from engine.models.scores import Scores, ScoringModel
 from engine.reach import reaches
 
-POOL_DRAWS = 1500
+POOL_DRAWS = 3000
 POOL_SIZE = 256
 REPAIR_SHARE = 0.15
 SUSPICION = 1.0

@@ -9,6 +9,7 @@ import ast
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from engine.line_format import LineEdit, split_lines
@@ -19,6 +20,7 @@ Rewrite = Callable[[ParsedFunction, Random], Splice | None]
 
 MAX_TRIES = 16
 TRIES_PER_GROUP = 4
+REMEMBERED_TEXTS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,9 @@ def _rewrite(function: ParsedFunction, kinds: Sequence[Kind], rng: Random) -> Re
     return Rewritten(kind.rewrite.__name__, source)
 
 
+@lru_cache(REMEMBERED_TEXTS)
 def is_python(source: str) -> bool:
-    """Whether a text parses."""
+    """Whether a text parses; random draws repeat themselves, so answers are remembered."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as `1 is x`, which a rewrite may well write
