@@ -25,7 +25,7 @@ from engine.models.base import Prompt, Sampling
 from engine.settings import EngineSettings
 from engine.store import connect
 from sandbox.errors import SandboxError
-from sandbox.guarantees import open_checked, required
+from sandbox.guarantees import description, open_checked
 from sandbox.images import bare
 from sandbox.recipes.python_found import installed
 from sandbox.recipes.python_versions import MINORS
@@ -133,13 +133,11 @@ def _sandbox() -> Check:
         return Check("sandbox", State.BAD, str(error), advice)
     if result.exit_code != 0 or b"ok" not in result.output:
         return Check("sandbox", State.BAD, "a box ran nothing", "run evoscale sandbox check")
-    held = ", ".join(sorted(required(settings)))
+    found = description(sandbox, settings)
     if sandbox.isolation.startswith("bubblewrap"):
         advice = "enough to try; for strangers' repositories install Docker (docs/security.md)"
-        watched = "".join(f"; {word} are only watched: {w}" for word, w in sandbox.watched.items())
-        found = f"{sandbox.isolation}: {held} hold{watched}"
         return Check("sandbox", State.WARNING, found, advice)
-    return Check("sandbox", State.GOOD, f"{sandbox.isolation}: {held} hold")
+    return Check("sandbox", State.GOOD, found)
 
 
 def _model() -> Check:

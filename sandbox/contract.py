@@ -188,7 +188,10 @@ class Sandbox(Protocol):
 
     @property
     def isolation(self) -> str:
-        """What keeps the code in: `docker/runc`, `docker/runsc`, `runc`, `runsc`, `bubblewrap`."""
+        """What keeps the code in: `docker/runc`, `docker/runsc`, `runc`, `runsc`, `bubblewrap`.
+
+        `bubblewrap/user` is bubblewrap for anybody but root, where less holds.
+        """
         ...
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sandbox.backends import find_sandbox, pooled
 from sandbox.conformance import OPTIONAL, Bench, checks, run_check
+from sandbox.conformance.lacks import lacks
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
 from sandbox.images import bare
@@ -85,12 +86,13 @@ def must_hold(sandbox: Sandbox, settings: SandboxSettings) -> None:
     if "gvisor" in wanted and "runsc" not in sandbox.isolation:
         reason = "EVOSCALE_SANDBOX_REQUIRE asks for gvisor; set EVOSCALE_SANDBOX_RUNTIME=runsc"
         raise SandboxUnavailableError(sandbox.isolation, reason)
-    _must_be_of_the_kernel(sandbox, wanted)
+    _must_be_of_the_kernel(sandbox, settings.require)
     names = [name for word in sorted(wanted) for name in PROMISES.get(word, ())]
     memory = Memory(settings, sandbox.isolation, sandbox.engine)
     for finding in examine(sandbox, [name for name in names if name not in memory.held()]):
         if not finding.holds:
-            reason = f"{finding.name!r} does not hold on this machine ({finding.problem}); {ADVICE}"
+            problem = "; ".join((finding.problem or "", *_known(sandbox, finding.name)))
+            reason = f"{finding.name!r} does not hold on this machine ({problem}); {ADVICE}"
             raise SandboxUnavailableError(sandbox.isolation, reason)
         memory.add(finding.name)
 
@@ -112,11 +114,28 @@ def open_checked(settings: SandboxSettings) -> Sandbox:
     return pooled(sandbox, settings)
 
 
-def _must_be_of_the_kernel(sandbox: Sandbox, wanted: frozenset[str]) -> None:
-    for word, why in sandbox.watched.items():
-        if word in wanted:
-            reason = f"{word!r} is only watched here, not held by the kernel ({why}); {ADVICE}"
-            raise SandboxUnavailableError(sandbox.isolation, reason)
+def description(sandbox: Sandbox, settings: SandboxSettings) -> str:
+    """The isolation, what holds of what is required, and what does not or is only watched."""
+    held = ", ".join(sorted(required(settings) - sandbox.watched.keys()))
+    watched = [f"{word} only watched: {why}" for word, why in sorted(sandbox.watched.items())]
+    return "; ".join((f"{sandbox.isolation}: {held} hold", *watched, *lacks(sandbox).values()))
+
+
+def _must_be_of_the_kernel(sandbox: Sandbox, demanded: Iterable[str]) -> None:
+    """What the operator names; of the three that always must hold, memory may be watched else."""
+    denied = lacks(sandbox)
+    for word in demanded:
+        reason = denied.get(word)
+        if word in sandbox.watched:
+            reason = f"it is only watched here, not held by the kernel: {sandbox.watched[word]}"
+        if reason is not None:
+            told = f"EVOSCALE_SANDBOX_REQUIRE asks for {word} ({reason}); {ADVICE}"
+            raise SandboxUnavailableError(sandbox.isolation, told)
+
+
+def _known(sandbox: Sandbox, check: str) -> list[str]:
+    """What is known to be missing of the promise that a check stands for."""
+    return [why for word, why in lacks(sandbox).items() if check in PROMISES.get(word, ())]
 
 
 class Memory:

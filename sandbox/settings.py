@@ -75,7 +75,8 @@ class SandboxSettings(BaseSettings):
         default=(),
         description="What must hold besides network, memory and pids, which always must, or no "
         "work is done: a list with commas of `cpus`, `disk`, `files`, `root`, `calls`, `host`, "
-        "`time`, `fresh` and `gvisor`.",
+        "`time`, `fresh` and `gvisor`. What is only watched is refused where it is named here, "
+        "`memory` too.",
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir,

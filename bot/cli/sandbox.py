@@ -32,6 +32,7 @@ def check(sandbox: KindOption = None, as_json: JsonOption = False) -> None:
     hold: a worker refuses to run then.
     """
     from sandbox.backends import find_sandbox
+    from sandbox.conformance.lacks import lacks
     from sandbox.errors import SandboxError
     from sandbox.guarantees import examine, must_hold
     from sandbox.settings import SandboxSettings
@@ -51,10 +52,18 @@ def check(sandbox: KindOption = None, as_json: JsonOption = False) -> None:
         refusal = str(error)
     if as_json:
         checks = [asdict(finding) for finding in found]
-        whole = {"isolation": opened.isolation, "refused": refusal, "checks": checks}
+        whole = {
+            "isolation": opened.isolation,
+            "watched": dict(opened.watched),
+            "lacks": dict(lacks(opened)),
+            "refused": refusal,
+            "checks": checks,
+        }
         sys.stdout.write(json.dumps(whole) + "\n")
     else:
         _show(opened.isolation, found, refusal)
+        for word, why in (*opened.watched.items(), *lacks(opened).items()):
+            Console().print(f"{word}: {escape(why)}", soft_wrap=True)
     unkept = any(not finding.holds and not finding.optional for finding in found)
     raise typer.Exit(1 if refusal or unkept else 0)
 

@@ -42,9 +42,14 @@ from sandbox.settings import MIB, SandboxSettings
 logger = logging.getLogger(__name__)
 
 ISOLATION = "bubblewrap"
+AS_PLAIN_USER = "bubblewrap/user"
 CLOSE_S = 10.0  # for a killed process to be gone
 INODES = 100_000
 REPO_TREE = "opt/repo"
+NO_GROUP = (
+    "no control group could be made for a box, as one could when this process began; "
+    "make /sys/fs/cgroup writable again, or start anew to have memory watched only"
+)
 PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
 
 
@@ -98,11 +103,12 @@ class BubblewrapSandbox:
             must_be_enterable(settings.cache_dir, ISOLATION)
         self._store = Store(settings.cache_dir, HOST_UID if as_root else None, ISOLATION)
         self._unmounted = self._why_not_mounted() if as_root else "a plain user may not mount"
+        self._ungrouped = _why_not_grouped() if as_root else "a plain user has no control groups"
 
     @property
     def isolation(self) -> str:
-        """`bubblewrap`."""
-        return ISOLATION
+        """`bubblewrap` for root, `bubblewrap/user` for anybody else, who holds less."""
+        return ISOLATION if self._programs.as_root else AS_PLAIN_USER
 
     @property
     def engine(self) -> str:
@@ -111,8 +117,9 @@ class BubblewrapSandbox:
 
     @property
     def watched(self) -> Mapping[str, str]:
-        """The number of files, where nothing can be mounted; see `Sandbox.watched`."""
-        return {} if self._unmounted is None else {"files": self._unmounted}
+        """Memory without control groups, files where nothing is mounted; see `Sandbox.watched`."""
+        reasons = {"files": self._unmounted, "memory": self._ungrouped}
+        return {word: reason for word, reason in reasons.items() if reason is not None}
 
     @contextmanager
     def open(self, image: str, limits: Limits) -> Iterator[Box]:
@@ -200,8 +207,10 @@ class BubblewrapSandbox:
     @contextmanager
     def _started(self, plan: Plan) -> Iterator[Session]:
         rootfs = self._store.rootfs()
-        grouped = control_group(plan.limits) if self._programs.as_root else nullcontext()
+        grouped = control_group(plan.limits) if self._ungrouped is None else nullcontext()
         with grouped as group, tempfile.TemporaryFile() as errors, seccomp_file() as filter_fd:
+            if group is None and self._ungrouped is None:
+                raise SandboxUnavailableError(self.isolation, NO_GROUP)
             argv = [*self._limited(plan, group), *self._programs.namespaces()]
             argv += self._shown(rootfs, plan, group)
             argv += ["--seccomp", str(filter_fd), "--chdir", "/", "--"]
@@ -217,7 +226,7 @@ class BubblewrapSandbox:
                 pass_fds=(filter_fd,),
             )
             line = Line(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout), errors)
-            walls = PipeWalls(ISOLATION, line, Process(process, group))
+            walls = PipeWalls(self.isolation, line, Process(process, group))
             try:
                 session = Session(walls, plan.limits)
                 walls.greet(session)
@@ -277,3 +286,12 @@ class BubblewrapSandbox:
             ["--size", str(each), "--perms", "1777", "--tmpfs"] for each in (size.tmp, size.shm)
         )
         return ["--size", str(size.repo), "--tmpfs"], tmp, shm
+
+
+def _why_not_grouped() -> str | None:
+    """Why root has no control groups here, as often in a container; None where it has."""
+    with control_group(Limits()) as group:
+        if group is not None:
+            return None
+    logger.warning("bubblewrap watches memory: no control group can be made in /sys/fs/cgroup")
+    return "no control group can be made in /sys/fs/cgroup"

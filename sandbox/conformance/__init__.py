@@ -287,7 +287,8 @@ GVISOR = frozenset(
     }
 )
 OPTIONAL: Mapping[str, frozenset[str]] = {
-    "bubblewrap": frozenset({"processors are limited"}),
+    "bubblewrap": frozenset({"processors are limited"}),  # not without control groups
+    "bubblewrap/user": frozenset({"processors are limited"}),
     "runsc": GVISOR,
     "docker/runsc": GVISOR,
 }

@@ -31,7 +31,8 @@ def test_auto_falls_back_to_what_works_where_no_engine_answers(
         expected = open_sandbox(kind, settings()).isolation
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
-    assert open_sandbox("auto", settings()).isolation == expected == kind
+    assert open_sandbox("auto", settings()).isolation == expected
+    assert expected.startswith(kind)
 
 
 @pytest.mark.docker

@@ -175,7 +175,22 @@ def test_a_plain_user_can_run_tests_in_a_box(open_directory: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DOES NOT HOLD" not in done.stdout
-    assert done.stdout.startswith("bubblewrap\n")
+    assert done.stdout.startswith("bubblewrap/user\n")
+
+
+@as_root
+def test_a_control_group_that_is_suddenly_not_to_be_had_opens_no_box(
+    bubblewrap: BubblewrapSandbox, image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if "memory" in bubblewrap.watched:
+        pytest.skip(bubblewrap.watched["memory"])
+    monkeypatch.setattr("sandbox.cgroups.ROOT", tmp_path / "nothing")
+    with (
+        pytest.raises(SandboxUnavailableError, match="no control group could be made"),
+        bubblewrap.open(image, Limits()),
+    ):
+        pass
+    assert "memory" in BubblewrapSandbox(settings()).watched
 
 
 HOLD = """

@@ -9,9 +9,18 @@ from pydantic import ValidationError
 
 from sandbox import images
 from sandbox.conformance import OPTIONAL, PROBES, checks
+from sandbox.conformance.lacks import GVISOR, NO_CPUS, without_control_groups
 from sandbox.contract import Sandbox
 from sandbox.errors import SandboxUnavailableError
-from sandbox.guarantees import PROMISES, Memory, examine, must_hold, open_checked, required
+from sandbox.guarantees import (
+    PROMISES,
+    Memory,
+    description,
+    examine,
+    must_hold,
+    open_checked,
+    required,
+)
 from sandbox.pool import PooledSandbox
 from sandbox.runc.jail import BUNDLE
 from sandbox.settings import ALWAYS, SandboxSettings
@@ -109,7 +118,7 @@ def test_what_is_only_watched_is_refused_where_it_is_demanded(
     bubblewrap: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bubblewrap, "_unmounted", "root may not mount here")
-    with pytest.raises(SandboxUnavailableError, match=r"only watched.*\(root may not mount here\)"):
+    with pytest.raises(SandboxUnavailableError, match=r"only watched.*root may not mount here"):
         must_hold(bubblewrap, one.model_copy(update={"require": ("files",)}))
 
 
@@ -121,6 +130,57 @@ def test_root_may_demand_that_the_kernel_counts_files(
         pytest.skip(str(bubblewrap.watched))
     must_hold(bubblewrap, one.model_copy(update={"require": ("files",)}))
     assert "files are limited" in Memory(one, bubblewrap.isolation).held()
+
+
+@pytest.fixture
+def ungrouped(bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Bubblewrap that can make no control group, as for a plain user: its boxes do without too."""
+    monkeypatch.setattr(bubblewrap, "_ungrouped", "a plain user has no control groups")
+    return bubblewrap
+
+
+def test_without_control_groups_memory_may_be_watched_unless_it_is_demanded(
+    ungrouped: Sandbox, one: SandboxSettings
+) -> None:
+    must_hold(ungrouped, one)
+    assert MEMORY in Memory(one, ungrouped.isolation).held()
+    with pytest.raises(SandboxUnavailableError, match=r"asks for memory \(it is only watched"):
+        must_hold(ungrouped, one.model_copy(update={"require": ("memory",)}))
+    with pytest.raises(
+        SandboxUnavailableError, match=r"asks for cpus \(processors are not limited"
+    ):
+        must_hold(ungrouped, one.model_copy(update={"require": ("cpus",)}))
+
+
+def test_what_is_watched_or_missing_is_not_said_to_hold(
+    ungrouped: Sandbox, one: SandboxSettings
+) -> None:
+    held, *others = description(ungrouped, one).split("; ")
+    assert held == f"{ungrouped.isolation}: network, pids hold"
+    assert "memory only watched: a plain user has no control groups" in others
+    assert NO_CPUS in others
+
+
+def test_before_linux_5_14_processes_are_among_what_bubblewrap_lacks(
+    ungrouped: Sandbox, one: SandboxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert without_control_groups((5, 14)).keys() == {"cpus"}
+    old = without_control_groups((5, 13))
+    monkeypatch.setattr("sandbox.guarantees.lacks", lambda _: old)
+    monkeypatch.setitem(PROBES, "processes are limited", lambda _: "made 200")  # type: ignore[misc]  # a read-only table
+    with pytest.raises(SandboxUnavailableError, match=r"made 200; .* before Linux 5\.14"):
+        must_hold(ungrouped, one)
+
+
+@pytest.mark.docker
+def test_gvisor_says_what_it_lacks_and_refuses_it_where_it_is_demanded(
+    one: SandboxSettings,
+) -> None:
+    sandbox = opened("docker-runsc")
+    assert description(sandbox, one).split("; ")[1:] == list(GVISOR.values())
+    for word in ("host", "files", "cpus"):
+        with pytest.raises(SandboxUnavailableError, match=f"asks for {word}"):
+            must_hold(sandbox, one.model_copy(update={"require": (word,)}))
 
 
 def test_gvisor_can_be_demanded(bubblewrap: Sandbox, one: SandboxSettings) -> None:
