@@ -5,6 +5,7 @@ way down to a socket, and only one caller. A wait that is given up unwinds as a 
 box under it is closed and the program killed.
 """
 
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from sandbox.errors import StoppedError
 
 LOOK_S = 0.5
 """Between two questions, each of which may be one to a database."""
+LOOK_SHARE = 4
+"""How many times as long as a look took is waited before the next: it may read many folders."""
 _ASKED: ContextVar[Callable[[], bool] | None] = ContextVar("asked", default=None)
 
 
@@ -48,9 +51,17 @@ def at_once_s(left_s: float) -> float:
 
 
 def run(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout_s: float,
+    watch: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this machine with nothing to read, and keep what it says.
+
+    `watch` is called every now and then while it runs, and once when it has ended: whatever that
+    raises ends the program and is raised here.
 
     Raises:
         StoppedError: the work is not wanted any more; the program was killed.
@@ -63,19 +74,31 @@ def run(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            said = _said(process, deadline)
+            said = _said(process, deadline, watch)
         except BaseException:
             process.kill()
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, *said)
 
 
-def _said(process: subprocess.Popen[str], deadline: float) -> tuple[str, str]:
+def _said(
+    process: subprocess.Popen[str], deadline: float, watch: Callable[[], None] | None
+) -> tuple[str, str]:
     """Its output and its errors, once it has ended; what was read is kept from look to look."""
+    look_at = time.monotonic() + LOOK_S if watch else math.inf
     while True:
-        left = max(deadline - time.monotonic(), 0.0)
+        began = time.monotonic()
+        left, unwatched = max(deadline - began, 0.0), max(look_at - began, 0.0)
         try:
-            return process.communicate(timeout=at_once_s(left))
+            said = process.communicate(timeout=min(at_once_s(left), unwatched))
         except subprocess.TimeoutExpired:
             if time.monotonic() >= deadline:
                 raise
+            said = None
+        began = time.monotonic()
+        if watch and (said or began >= look_at):
+            watch()
+            ended = time.monotonic()
+            look_at = ended + max(LOOK_S, LOOK_SHARE * (ended - began))
+        if said:
+            return said

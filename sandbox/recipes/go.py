@@ -14,6 +14,7 @@ from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine
 from sandbox.recipes.declared import text_of
 from sandbox.recipes.layers import Layer, nothing, reported, script
+from sandbox.recipes.room import MOST_BYTES, Room
 from sandbox.recipes.steps import HERE, Steps
 from sandbox.recipes.telling import without_places
 from sandbox.settings import fetch_environment
@@ -24,6 +25,7 @@ VERSION = "1"  # raise it when what goes into an image changes
 STEP = "modules"
 DOWNLOAD_S = 300.0
 TAIL = 4000
+VENDOR = "vendor those that are needed ('go mod vendor')"
 REQUIRED = re.compile(r"^\s*(?:require\s+)?([\w.~-]+\.[\w./~-]+)\s+(v[\w.+-]+)", re.MULTILINE)
 MODULES = "/opt/project/modules"
 CACHE = "/opt/project/cache"
@@ -141,9 +143,11 @@ def download(wanted: Sequence[str], sums: str, place: Path) -> None:
     Version control programs are off, so only the module proxy that Go is configured for is asked.
 
     Raises:
-        ImageBuildError: it does not answer, or does not have one.
+        ImageBuildError: it does not answer, does not have one, or they are too large.
+        OSError: this machine's disk is full.
     """
     go = machine.program("go", "install Go (Debian: 'golang-go')")
+    place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = "".join(f"\t{entry}\n" for entry in wanted)
@@ -151,11 +155,11 @@ def download(wanted: Sequence[str], sums: str, place: Path) -> None:
         (folder / "go.mod").write_text(module, encoding="utf-8")
         (folder / "go.sum").write_text(sums, encoding="utf-8")
         env = {**fetch_environment("GO"), **FETCHING, "GOMODCACHE": str(place)}
+        room = Room(STEP, (place, folder), VENDOR, MOST_BYTES)
+        argv = [str(go), "mod", "download"]
         try:
-            done = stops.run(
-                [str(go), "mod", "download"], cwd=folder, env=env, timeout_s=DOWNLOAD_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = stops.run(argv, cwd=folder, env=env, timeout_s=DOWNLOAD_S, watch=room.check)
+        except subprocess.TimeoutExpired as error:
             reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
             raise ImageBuildError(STEP, reason) from error
     if done.returncode:

@@ -8,7 +8,6 @@ refuses, and an older one, which ignores the options it does not know, is given 
 
 import json
 import logging
-import os
 import re
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from sandbox import stops
 from sandbox.errors import ImageBuildError
+from sandbox.recipes.room import Room
 from sandbox.recipes.telling import without_places
 from sandbox.settings import fetch_environment
 from sandbox.toolchain import which
@@ -31,6 +31,7 @@ TAIL = 4000
 ANY = "*"
 MOST_BYTES = 1536 * 1024**2
 MOST_FILES = 150_000
+FEWER = "name those that the tests need as `packages` in .github/evoscale.yml"
 MISSING = re.compile(
     r"(?:No matching version found for|404[^\n]*'|notsup[^\n]*for|Unsupported[^\n]*for) ?"
     r"((?:@[\w.~-]+/)?[\w.~-]+)@"
@@ -50,6 +51,7 @@ def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ..
 
     Raises:
         ImageBuildError: no npm, no registry that answers, too much, or not in time; says which.
+        OSError: this machine's disk is full.
     """
     place.mkdir(parents=True, exist_ok=True)
     asked = dict(wanted)
@@ -70,7 +72,6 @@ def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ..
         # A registry that lags behind has an older one, which is more use than none.
         asked = {n: ANY if n in missing else text for n, text in asked.items() if n not in gone}
         lock = ""
-    _check_size(place)
     for name in ("package.json", "package-lock.json"):
         (place / name).unlink(missing_ok=True)
     return tuple(dropped)
@@ -87,7 +88,7 @@ def _npm(asked: Mapping[str, str], lock: str, place: Path, deadline: float) -> s
         (place / "package-lock.json").write_text(lock, encoding="utf-8")
     try:
         done = _run(npm, place, max(deadline - time.monotonic(), 1))
-    except (subprocess.TimeoutExpired, OSError) as error:
+    except subprocess.TimeoutExpired as error:
         reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
         raise ImageBuildError(STEP, reason) from error
     if done.returncode == 0:
@@ -101,8 +102,10 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
 
     Raises:
         TimeoutExpired: it took longer than `left` seconds.
-        OSError: it cannot be started.
+        ImageBuildError: what it has laid is too large.
+        OSError: it cannot be started, or this machine's disk is full.
     """
+    room = Room(STEP, (place,), FEWER, MOST_BYTES, MOST_FILES)
     with tempfile.TemporaryDirectory() as scratch:
         git = Path(scratch, "git")
         git.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
@@ -116,7 +119,7 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
         there = {name.upper() for name in set_here} - {"HOME"}
         own = {name: value for name, value in home.items() if name not in there}
         argv = [str(npm), *OPTIONS, f"--git={git}"]
-        return stops.run(argv, cwd=place, env={**set_here, **own}, timeout_s=left)
+        return stops.run(argv, cwd=place, env={**set_here, **own}, timeout_s=left, watch=room.check)
 
 
 def _reason(said: str) -> str:
@@ -126,14 +129,3 @@ def _reason(said: str) -> str:
         return "a package asks for a git repository, an address or a path; npm's registry only"
     lines = [line for line in said.splitlines() if line.strip()]
     return f"npm failed: {lines[0][:200] if lines else 'it said nothing'}"
-
-
-def _check_size(place: Path) -> None:
-    total = count = 0
-    for parent, _, names in os.walk(place):
-        for name in names:
-            total += Path(parent, name).lstat().st_size
-            count += 1
-    if total > MOST_BYTES or count > MOST_FILES:
-        reason = f"they are {total // 1024**2} MiB in {count} files, more than a box is given"
-        raise ImageBuildError(STEP, reason)

@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox import stops
 from sandbox.errors import ImageBuildError
 from sandbox.recipes.layers import program
+from sandbox.recipes.room import MOST_BYTES, Room
 from sandbox.settings import fetch_environment
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ DOWNLOAD_S = 300.0
 ONE_S = 60.0
 STEP = "wheels"
 OWN = ("-m", "pip", "download")
+SMALLER = (
+    "name fewer or smaller ones as `packages` in .github/evoscale.yml (a build for CPUs alone, for "
+    "example), or let the operator's base image hold them"
+)
 PROOF = "pytest"  # every index has it: if it cannot be had, the index is the reason
 PYTEST_PARTS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
@@ -36,7 +41,9 @@ def download(
     how pip is started: for this Python, or `for_python` another.
 
     Raises:
-        ImageBuildError: no index answers, or not in time; what is missing then says nothing.
+        ImageBuildError: no index answers, or not in time, and what is missing then says nothing;
+            or they are too large.
+        OSError: this machine's disk is full.
     """
     deadline = time.monotonic() + DOWNLOAD_S
     if _pip(requirements, target, deadline, pip):
@@ -56,7 +63,12 @@ def download(
 def download_locked(
     requirements: Sequence[str], pins: Sequence[str], target: Path, pip: Sequence[str] = OWN
 ) -> bool:
-    """The same with the versions of a lock file; false where those cannot be had here together."""
+    """The same with the versions of a lock file; false where those cannot be had here together.
+
+    Raises:
+        ImageBuildError: they are too large.
+        OSError: this machine's disk is full.
+    """
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "pins.txt")
         constraints.write_text("\n".join(pins) + "\n", encoding="utf-8")
@@ -107,7 +119,7 @@ def _pip(
     ]  # fmt: skip
     try:
         # In a directory with nothing in it, so that no name can be taken for a file.
-        done = stops.run(argv, cwd=fresh, env=fetch_environment("PIP_"), timeout_s=left)
+        done = _watched(argv, fresh, left)
     except subprocess.TimeoutExpired:
         logger.info("pip took more than %.0f s for %d requirements", left, len(requirements))
         return False
@@ -118,6 +130,20 @@ def _pip(
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
     return True
+
+
+def _watched(argv: Sequence[str], place: Path, left: float) -> subprocess.CompletedProcess[str]:
+    """Start pip, whose wheels lie in its temporary folder until it has all of them.
+
+    Raises:
+        TimeoutExpired: it took longer than `left` seconds.
+        ImageBuildError: what it got is too large.
+        OSError: it cannot be started, or this machine's disk is full.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        room = Room(STEP, (place, Path(scratch)), SMALLER, MOST_BYTES)
+        env = {**fetch_environment("PIP_"), "TMPDIR": scratch}
+        return stops.run(argv, cwd=place, env=env, timeout_s=left, watch=room.check)
 
 
 def lay_own_pytest(target: Path) -> bool:
