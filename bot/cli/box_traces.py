@@ -5,6 +5,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from sandbox import cgroups
 from sandbox.contract import Sandbox
 from sandbox.docker.engine import Engine
 from sandbox.owners import LABEL, owner
@@ -12,6 +13,9 @@ from sandbox.settings import SandboxSettings
 
 WAITING = 4
 """Boxes that wait at once when their memory is measured: they share pages, as in a pool."""
+
+CACHED = ("*", "*/*", "*/*/*")
+"""The cache folder down to an image's own trees; the files in those are the image's."""
 
 
 def idle_mib(sandbox: Sandbox, image: str) -> float:
@@ -29,24 +33,41 @@ def idle_mib(sandbox: Sandbox, image: str) -> float:
     return all_of_them / WAITING / 1024
 
 
-def left(sandbox: Sandbox) -> dict[str, int]:
-    """Everything of this process's boxes that can be counted on this machine now.
+def left(sandbox: Sandbox, settings: SandboxSettings | None = None) -> dict[str, int]:
+    """Everything that boxes can leave and that can be counted on this machine now.
+
+    Control groups, volumes, temporary and cached files have no owner's name in them: those of other
+    processes that are at work meanwhile are counted too. Cached are images, unfinished ones, base
+    runs and locks, of every back end.
 
     Raises:
         SandboxUnavailableError: the engine does not answer.
     """
-    temporary = Path(tempfile.gettempdir())
+    in_docker = sandbox.isolation.startswith("docker")
+    cache = (settings or SandboxSettings()).cache_dir
     with Path("/proc/self/mounts").open(encoding="utf-8") as mounts:
         ours = sum("evoscale-bundle" in line for line in mounts)
     return {
-        "containers": len(_containers()) if sandbox.isolation.startswith("docker") else 0,
+        "containers": len(_containers()) if in_docker else 0,
+        "volumes": _volumes() if in_docker else 0,
         "processes": len(_of_boxes(sandbox)),
         "mounts": ours,
         "loop devices": len(list(Path("/sys/block").glob("loop*/loop/backing_file"))),
-        "control groups": len(list(Path("/sys/fs/cgroup").glob(f"**/evoscale-{os.getpid()}-*"))),
-        "temporary files": len(list(temporary.glob(f"evoscale-bundle-{os.getpid()}-*"))),
+        "control groups": _count(cgroups.ROOT, f"**/{cgroups.PREFIX}*"),
+        "temporary files": _count(Path(tempfile.gettempdir()), "evoscale-*"),
+        "cached files": sum(_count(cache, depth) for depth in CACHED),
         "open files": len(list(Path("/proc/self/fd").iterdir())),
     }
+
+
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.glob(pattern))
+
+
+def _volumes() -> int:
+    """All of the engine: one that an image asked for has no name of ours."""
+    with Engine("runc").asked() as client:
+        return len(client.volumes()["Volumes"] or ())
 
 
 def _of_boxes(sandbox: Sandbox) -> frozenset[int]:
@@ -67,7 +88,7 @@ def _descendants(process: int) -> frozenset[int]:
 
 
 def _in_control_groups() -> frozenset[int]:
-    files = Path("/sys/fs/cgroup").glob(f"**/evoscale-{os.getpid()}-*/cgroup.procs")
+    files = cgroups.ROOT.glob(f"**/{cgroups.PREFIX}{os.getpid()}-*/cgroup.procs")
     return frozenset(int(word) for file in files for word in file.read_text().split())
 
 
