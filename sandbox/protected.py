@@ -83,8 +83,24 @@ JAVASCRIPT = re.compile(
     r"\b(vitest|jest|mocha|jasmine|node:test|process\.(?:exit|exitCode|reallyExit|abort|kill|binding)"
     r"|require\.cache|Module\._load|beforeExit|evoscale)\b"
 )
-GO = re.compile(r"\b(os\.Exit|syscall\.Exit|runtime\.Goexit|testing|go:linkname|evoscale)\b")
-RUST = re.compile(r"\b(process::(?:exit|abort)|libtest|ctor|evoscale)\b")
+GO = re.compile(
+    r"(?<!\w)(os\.Exit|syscall\.(?:Exit|Kill|Exec)|runtime\.Goexit|testing|go:linkname|evoscale"
+    r"|import\s+[a-zA-Z.]\w*\s*[\"`](?:os|syscall|runtime)[\"`]"
+    r"|^[ \t]+(?!case\b|return\b|import\b)[a-zA-Z.]\w*\s*[\"`](?:os|syscall|runtime)[\"`]$)(?!\w)",
+    re.MULTILINE,
+)
+RUST = re.compile(
+    r"(?:(?<!\w)|(?=[:{,]))(process\s*::\s*(?:r#)?(?:exit|abort)|libtest|ctor|evoscale"
+    r"|(?:::|[{,]|\buse)\s*(?:process|libc|nix|rustix)\s+as\s+\w+\s*[;,}]"
+    r"|(?<!crate::)(?<!super::)(?<!self::)(?:process|libc)\s*::\s*(?:\*|\{\s*\*"
+    r"|\{[^{}]{0,300}\b(?:exit|abort|self\s+as)\b)"
+    r"|libc\s*::\s*(?:r#)?(?:exit|abort|syscall|atexit|dlsym)|_exit|_Exit|quick_exit|exit_group"
+    r"|fn\s+(?:exit|abort|atexit|syscall|dlsym|execve?)\s*\((?![^)]{0,200}\bself\b)[^)]{0,200}\)[^{;]{0,80};"
+    r"|CommandExt|link_name|link_section|(?:global_|naked_)?asm\s*!|arch::asm"
+    r"|macro_rules!\s*(?:assert|assert_eq|assert_ne|panic)"
+    r"|as\s+(?:assert|assert_eq|assert_ne|panic)\s*[;,}])(?!\w)"
+)
+"""An end under another name counts as the end itself: what is imported whole, or as something."""
 JAVA = re.compile(
     r"\b(System\.exit|Runtime\.getRuntime|halt|junit|surefire|testng|Instrumentation|evoscale)\b"
 )

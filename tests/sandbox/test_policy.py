@@ -200,6 +200,46 @@ def test_other_languages_have_judges_too(path: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "use std::process as ended;", "use std::process::{exit as bye};", "use std::{io, process as p};",
+        "use std::process::*;", "use std::process::{self as p, Command};", "use process as p;",
+        "use std::{io, process::{Command, exit}};", "std::process::r#exit(0);", "process :: abort();",
+        "use libc::*;", "use libc as l;", "libc::_exit(0);", 'extern "C" { fn exit(code: i32) -> !; }',
+        "fn _exit(code: i32) -> !;", "use std::os::unix::process::CommandExt;", '#[link_name = "exit"]',
+        'core::arch::asm!("syscall");', "macro_rules! assert_eq {", "use crate::holds as assert_eq;",
+    ],
+)  # fmt: skip
+def test_an_end_of_the_process_has_no_other_name_in_rust(line: str) -> None:
+    assert "refers to" in (check_patch(change("src/lib.rs", line)) or "")
+    before = f"@@ -1,1 +1,2 @@\n {line}\n+let more = 1;\n"
+    assert check_patch(Patch(RUST + before)) is None, "it stood there before"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "// we process as well, and", "use crate::process::*;", "use std::process::{self, Command};",
+        "fn exit(&self);", "fn exit(code: i32) {", "fn abort(self: Box<Self>);", "let size: libc::c_int = 1;",
+        "macro_rules! assert_close {", "use super::process as jobs", "let constructors = pre_exit;",
+    ],
+)  # fmt: skip
+def test_everyday_rust_is_no_end_of_the_process(line: str) -> None:
+    assert check_patch(change("src/lib.rs", line)) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ('import stop "os"', True), ('import . "syscall"', True), ('import "os"', False),
+        ('import _ "os"', False), ('case "os":', False), ('name := "os"', False),
+    ],
+)  # fmt: skip
+def test_an_end_of_the_process_has_no_other_name_in_go(line: str, refused: bool) -> None:
+    assert (check_patch(change("a.go", line)) is not None) == refused
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "package.json", "package-lock.json", "vitest.config.ts", "src/a.test.ts", "src/__tests__/a.js", "a_test.go",
@@ -242,7 +282,7 @@ def test_tests_within_rusts_product_code_are_not_changed(hunk: str) -> None:
 
 
 def test_a_hunk_that_begins_within_rusts_tests_gets_through() -> None:
-    """docs/security.md says so: the policy sees the diff, not the file."""
+    """The policy sees the diff, not the file; `sandbox.lay`, which has both, refuses it."""
     hunk = "@@ -90,1 +90,1 @@\n-    assert!(two() == 2);\n+    assert!(true);\n"
     assert check_patch(Patch(RUST + hunk)) is None
 
