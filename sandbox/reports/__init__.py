@@ -6,6 +6,7 @@ Whatever is missing, cannot be read, or contradicts the exit code makes the run 
 from collections.abc import Callable, Mapping
 
 from sandbox.reports import json_reports, junit, text_reports
+from sandbox.reports.cargo import read_cargo
 from sandbox.reports.junit import read_junit
 from sandbox.reports.outcomes import (
     DETAIL_CHARS,
@@ -36,7 +37,7 @@ READERS: Mapping[str, Callable[[bytes, Ledger], None]] = {
     "node": junit.read_tree,
     "tap": text_reports.read_tap,
     "go": json_reports.read_go,
-    "cargo": text_reports.read_cargo,
+    "cargo": read_cargo,
     "nextest": junit.read_tree,
     "maven": junit.read_tree,
     "gradle": junit.read_tree,

@@ -1,61 +1,15 @@
-"""Reports that are text: `cargo test`, and TAP as `tape` and its like print it. Hostile input."""
+"""Reports that are text: TAP as `tape` and its like print it. Hostile input."""
 
 import re
 
 from sandbox.contract import TestStatus
-from sandbox.reports.outcomes import DETAIL_CHARS, Ledger
+from sandbox.reports.outcomes import Ledger
 
-RUNNING = re.compile(r"^\s*(?:Running (?:unittests |tests/)?(\S+)|(Doc-tests) (\S+))")
-RESULT = re.compile(r"^test (.{1,1500}?) \.\.\. (ok|FAILED|ignored.{0,500})$")
-PANIC = re.compile(r"^---- (.{1,1500}) stdout ----$")
-CARGO = {"ok": TestStatus.PASSED, "FAILED": TestStatus.FAILED}
 POINT = re.compile(r"^(not )?ok\b(?: (\d{1,9}))?(?: -)?(?: (.{0,2000}))?$")
 DIRECTIVE = re.compile(r"\s#\s*(skip|todo)", re.IGNORECASE)
 PLAN = re.compile(r"^1\.\.(\d{1,9})")
 COMMENT = re.compile(r"^# (.{1,1500})$")
 COUNTS = re.compile(r"# (?:tests|pass|fail|ok|duration|time|suites|cancelled|skipped|todo)\b")
-
-
-def read_cargo(report: bytes, ledger: Ledger) -> None:
-    """Record what `cargo test --no-fail-fast` prints; ids are `target::module::test`.
-
-    Raises:
-        ValueError: cargo printed no line about a test target, so nothing was built.
-    """
-    lines = report.decode("utf-8", "replace").splitlines()
-    details = _panics(lines)
-    target, targets = "", 0
-    for line in lines:
-        running, result = RUNNING.match(line), RESULT.match(line)
-        if running:
-            target = _target(running)
-            targets += 1
-        elif result:
-            name = f"{target}::{result[1].removesuffix(' - should panic')}"
-            ledger.add(name, CARGO.get(result[2], TestStatus.SKIPPED), details.get(name, ""))
-    if not targets:
-        raise ValueError("cargo built no test")
-
-
-def _target(running: re.Match[str]) -> str:
-    return running[1] or f"doc {running[3]}"
-
-
-def _panics(lines: list[str]) -> dict[str, str]:
-    """What failed tests printed, by id."""
-    details: dict[str, str] = {}
-    target = name = ""
-    for line in lines:
-        running, panic = RUNNING.match(line), PANIC.match(line)
-        if running:
-            target, name = _target(running), ""
-        elif panic:
-            name = f"{target}::{panic[1]}"
-        elif line.startswith("failures:"):
-            name = ""
-        elif name and len(details.get(name, "")) < DETAIL_CHARS:
-            details[name] = f"{details.get(name, '')}{line}\n"
-    return details
 
 
 def read_tap(report: bytes, ledger: Ledger) -> None:

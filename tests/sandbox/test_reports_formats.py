@@ -79,33 +79,6 @@ def test_go_events() -> None:
     assert "no" in found.details["p.TestA"]
 
 
-def test_cargos_text() -> None:
-    text = b"""     Running unittests src/lib.rs (target/debug/deps/x-1)
-test a::b ... ok
-test a::c ... FAILED
-test a::d - should panic ... ok
-
-failures:
-
----- a::c stdout ----
-thread panicked at no
-
-failures:
-    a::c
-   Doc-tests x
-test src/lib.rs - f (line 3) ... ok
-"""
-    found = read_report("cargo", text, 101)
-    assert found.ran
-    assert found.statuses == {
-        "src/lib.rs::a::b": PASSED,
-        "src/lib.rs::a::c": FAILED,
-        "src/lib.rs::a::d": PASSED,
-        "doc x::src/lib.rs - f (line 3)": PASSED,
-    }
-    assert "panicked" in found.details["src/lib.rs::a::c"]
-
-
 def test_tap() -> None:
     text = (
         b"TAP version 13\n# adds\nok 1 equal\nnot ok 2 equal\nok 3 x # SKIP why\n1..3\n# tests 3\n"
@@ -129,7 +102,6 @@ def test_tap() -> None:
         ("jest", b'{"testResults": []}', 0),
         ("jest", b"{}", 0),
         ("mocha", b'{"passes": [{"fullTitle": "a"}], "failures": []}', 3),
-        ("cargo", b"test a ... ok\n", 0),
         ("node", BOMB, 0),
         ("node", b"<testsuite>" * 500, 0),
         ("vitest", None, 0),
