@@ -266,8 +266,9 @@ def totals(rows: Iterable[Row]) -> Mapping[str, Mapping[str, int]]:
     return found
 
 
-def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str) -> str:
-    """The page `docs/results/environments.md`."""
+def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str, seconds: float) -> str:
+    """The page `docs/results/environments.md`; `seconds` is what one command was given."""
+    default = SandboxSettings.model_fields["wall_clock_s"].default
     lines = [
         "# Environments of real projects",
         "",
@@ -284,6 +285,8 @@ def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str) -> s
         "a report, whatever the share. An outcome beside *green* names a test that is set aside,",
         "or says what the suite does not bear. Tests whose names differ from run to run count as",
         "one for each shape of name (decision 53). Left out are archives that hold no tests.",
+        f"One command of a suite was given {seconds:g} s; a job gives it {default:g} s unless",
+        "`EVOSCALE_SANDBOX_WALL_CLOCK_S` says more, so a slow suite that is green here needs that.",
         "Seconds are of one machine under load and no measure of speed; a build of a second or so",
         "found an image of the same content there already.",
         "",

@@ -84,6 +84,9 @@ def environments(
     sandbox: Annotated[
         Literal["auto", "docker", "runc", "bubblewrap"], typer.Option(help="Where the tests run.")
     ] = "auto",
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="The longest for one command; a job has less.")
+    ] = 300.0,
     page: Annotated[
         Path | None, typer.Option(help="Write docs/results/environments.md here.")
     ] = None,
@@ -108,16 +111,19 @@ def environments(
             check_writable(path)
     known = projects.read_rows(out_file)
     err = Console(stderr=True)
-    settings = SandboxSettings(kind=sandbox, wall_clock_s=300.0)
+    settings = SandboxSettings(kind=sandbox, wall_clock_s=seconds)
     bench = projects.Bench(projects.load(only), open_sandbox(sandbox, settings), settings)
 
-    command = f"evoscale bench environments{f' --only {only}' if only else ''} --sandbox {sandbox}"
+    command = (
+        f"evoscale bench environments{f' --only {only}' if only else ''} "
+        f"--sandbox {sandbox} --seconds {seconds:g}"
+    )
 
     def keep() -> None:
         if out_file is not None:
             write_whole(out_file, projects.as_json(known))
         if page is not None:
-            told = (len(bench.pins), command, bench.sandbox.isolation)
+            told = (len(bench.pins), command, bench.sandbox.isolation, seconds)
             write_whole(page, projects.as_markdown(known, *told))
 
     def say(row: projects.Row) -> None:

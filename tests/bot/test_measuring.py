@@ -87,3 +87,15 @@ def test_untraced_searches_may_edit_what_no_failing_check_ran(tmp_path: Path) ->
         assert ("--together 8 --untraced" in result.stderr) == (option == "--untraced")
         spent[option] = json.loads(result.stdout.splitlines()[-1])["completions"]
     assert spent["--traced"] > spent["--untraced"]
+
+
+def test_the_page_of_environments_says_how_long_a_command_was_given(tmp_path: Path) -> None:
+    page = tmp_path / "environments.md"
+    options = "--only none-of-them --sandbox bubblewrap --seconds 77"
+    given = ["bench", "environments", *options.split(), "--page", str(page)]
+    result = RUN.invoke(cli.app, given)
+    assert result.exit_code == 0, result.output
+    assert f"to repeat it: evoscale bench environments {options}\n" in result.stderr
+    told = page.read_text()
+    assert f"Written by `evoscale bench environments {options}`" in told
+    assert "was given 77 s; a job gives it 120 s unless" in told
