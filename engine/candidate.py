@@ -42,11 +42,9 @@ class CodeContext:
 
     def reached(self, span: Span) -> frozenset[int] | None:
         """The lines of a span that ran, 0-based from its start; None where that is unknown."""
-        executed = self.executed.get(span.path)
-        if not executed:
-            return None
+        executed = self.executed.get(span.path, frozenset())
         inside = range(span.start, span.end + 1)
-        return frozenset(line - span.start for line in inside if line in executed)
+        return frozenset(line - span.start for line in inside if line in executed) or None
 
     def lines(self, span: Span) -> str:
         """The text of a span, indentation kept."""

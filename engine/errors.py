@@ -35,7 +35,7 @@ class PromptTooLongError(EngineError):
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(
             f"the prompt has {tokens} tokens and the model takes {limit}; "
-            "name fewer or smaller files in the issue"
+            "name fewer or smaller files or functions in the issue"
         )
         self.tokens = tokens
         self.limit = limit

@@ -19,6 +19,7 @@ from engine.candidate import (
 )
 from engine.contract import Budget, Issue
 from engine.edits import Edited, Unusable, read_line_edit, read_search_replace
+from engine.errors import PromptTooLongError
 from engine.models.base import Completion, EditFormat, Model, Sampling
 from engine.prompts import Request, requests
 
@@ -147,8 +148,14 @@ def _sample_once(
             reached=search.context.reached(request.focus) if request.focus else None,
         )
         own, queue = queue[: request.n], queue[request.n :]
-        for completion in search.model.sample(request.prompt, sampling):
-            yield _candidate(search.context, request, completion, index, own[completion.sample])
+        try:
+            for completion in search.model.sample(request.prompt, sampling):
+                yield _candidate(search.context, request, completion, index, own[completion.sample])
+        except PromptTooLongError as error:
+            if len(plan) == 1:
+                raise
+            for sample in own:  # the other functions still have a chance
+                yield Candidate(index, sample, "", None, focus=request.focus, note=str(error))
 
 
 def _warmth(search: Search) -> float:

@@ -1,14 +1,17 @@
 """Which edits can matter: those of statements that failing tests ran.
 
-What a failing test never ran cannot be why it fails. So much is known from one traced run of the
+What a failing test never ran is hardly why it fails. So much is known from one traced run of the
 code as it is, and it spares a search the candidates that could not have helped.
 """
 
 import ast
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import pairwise
 
 from engine.line_format import LineEdit, split_lines
+
+_BLOCKS = ("body", "orelse", "finalbody")
 
 
 def whole_statements(source: str, lines: Collection[int]) -> frozenset[int] | None:
@@ -27,15 +30,24 @@ def whole_statements(source: str, lines: Collection[int]) -> frozenset[int] | No
         if isinstance(node, ast.stmt):
             extent = _extent(node)
             if any(line in lines for line in extent):
-                whole.update(extent)
+                whole.update(extent, _between(node))
     return frozenset(whole)
 
 
 def _extent(node: ast.stmt) -> range:
-    """The lines of a statement, without the body of a compound one."""
-    body = getattr(node, "body", None)
+    """The lines of a statement, its decorators included and the body of a compound one left out."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    body: list[ast.stmt] = getattr(node, "body", [])
+    first = min(node.lineno, *(each.lineno for each in decorators), node.lineno)
     last = body[0].lineno - 1 if body else (node.end_lineno or node.lineno)
-    return range(node.lineno, max(last, node.lineno) + 1)
+    return range(first, max(last, node.lineno) + 1)
+
+
+def _between(node: ast.stmt) -> Iterator[int]:
+    """The lines between a compound statement's blocks, `else:` and the like, which run unseen."""
+    blocks: list[list[ast.stmt]] = [getattr(node, name, []) for name in _BLOCKS]
+    for before, after in pairwise(block for block in blocks if block):
+        yield from range((before[-1].end_lineno or 0) + 1, after[0].lineno)
 
 
 def reaches(edit: LineEdit, source: str, reached: Collection[int] | None) -> bool:

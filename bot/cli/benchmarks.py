@@ -89,7 +89,7 @@ class _Run:
             f"evoscale bench {self.benchmark} {self.data}{sample} --iterations {self.iterations} "
             f"--candidates {self.candidates} --proposer {self.proposer} --seed {self.seed} "
             f"--sandbox {self.sandbox} --together {self.together}"
-            f"{'' if self.traced else ' --untraced'}"
+            f" --{'traced' if self.traced else 'untraced'}"
         )
 
 

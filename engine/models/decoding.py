@@ -3,6 +3,7 @@
 Both local back ends answer alike: the same seed gives the same texts, up to rounding.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,7 +21,10 @@ MIN_ROOM_TOKENS = 16
 """A prompt must leave at least this much of the context for a completion."""
 
 SCORED_TOGETHER = 64
-"""How many completions one forward pass scores."""
+"""How many completions one forward pass scores at most."""
+
+TOKENS_TOGETHER = 4096
+"""How many tokens they have at most, so that memory does not grow with the length of a line."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -149,20 +153,21 @@ class Decoder:
 
         Completions lie in one row, as a tree of their tokens: each sees the prompt and itself.
         Measured, that is several times as fast as a row each, which copies the prompt's keys and
-        values; rewrites of one line begin alike, and their beginning is read once.
+        values; rewrites of one line begin alike, and their beginning is read once. A completion
+        that does not fit the context after the prompt has minus infinity.
 
         Raises:
-            PromptTooLongError: prompt and longest completion exceed the context.
+            PromptTooLongError: the prompt leaves no room for a completion.
         """
+        room = self.profile.context_tokens - len(ids)
+        if room < MIN_ROOM_TOKENS:
+            raise PromptTooLongError(len(ids), self.profile.context_tokens)
         end = [self.codec.eos] if closed else []
         texts = [[*self.codec.encode(text), *end] for text in completions]
-        longest = len(ids) + max(map(len, texts), default=0)
-        if longest > self.profile.context_tokens:
-            raise PromptTooLongError(longest, self.profile.context_tokens)
         reading = self.network.read(ids)
         start = log_softmax(reading.logits)
-        told = [0.0] * len(texts)
-        for batch in batched_alike(texts):
+        told = [-math.inf] * len(texts)
+        for batch in batched_alike(texts, room):
             tree = token_tree([texts[k] for k in batch], len(ids))
             sums = start[tree.first].astype(np.float64)
             if tree.read.size:
@@ -212,11 +217,19 @@ def closing_token(profile: Profile, chat_eos: str | None) -> str:
     return EOS_TOKEN if profile.edit_format is EditFormat.LINE else chat_eos or EOS_TOKEN
 
 
-def batched_alike(texts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """The numbers of the texts, those that begin alike together, some at a time."""
-    order = sorted(range(len(texts)), key=lambda k: list(texts[k]))
-    for at in range(0, len(order), SCORED_TOGETHER):
-        yield order[at : at + SCORED_TOGETHER]
+def batched_alike(texts: Sequence[Sequence[int]], room: int) -> Iterator[list[int]]:
+    """The numbers of the texts of at most `room` tokens, alike ones together, some at a time."""
+    fitting = [k for k, text in enumerate(texts) if len(text) <= room]
+    batch: list[int] = []
+    tokens = 0
+    for k in sorted(fitting, key=lambda k: list(texts[k])):
+        tokens += len(texts[k])
+        if batch and (len(batch) == SCORED_TOGETHER or tokens > TOKENS_TOGETHER):
+            yield batch
+            batch, tokens = [], len(texts[k])
+        batch.append(k)
+    if batch:
+        yield batch
 
 
 def token_tree(texts: Sequence[Sequence[int]], prompt: int) -> TokenTree:

@@ -44,13 +44,13 @@ class LocalModel(ABC):
         return self._decoder.sample(self._encode(prompt), sampling)
 
     def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
-        """The log-likelihood of each completion after the prompt.
+        """The log-likelihood of each completion after the prompt; see `ScoringModel`.
 
         `closed` counts the closing token in; without it the texts are beginnings.
 
         Raises:
             ModelUnavailableError: a file of the folder is missing or cannot be read.
-            PromptTooLongError: prompt and longest completion exceed the context.
+            PromptTooLongError: the prompt leaves no room for a completion.
         """
         return self._decoder.score(self._encode(prompt), completions, closed=closed)
 

@@ -27,6 +27,8 @@ REPAIR_SHARE = 0.15
 SUSPICION = 1.0
 """The power of a line's likelihood that decides its part of the pool: 0 ignores it."""
 MAX_EDIT_LINES = 5
+MAX_DRAWN_CHARS = 12_000
+"""A longer function fits no context of this model; thousands of rewrites of it would take long."""
 REMEMBERED_PROMPTS = 16
 """A search asks the same prompt again when candidates turn out to be known."""
 
@@ -82,7 +84,11 @@ class RankedRewrites:
             logp - heat * math.log(-math.log(rng.random() or 0.5))
             for logp in ranked.scores.log_likelihoods
         ]
-        fresh = [k for k in range(len(keys)) if ranked.pool[k] not in sampling.avoid]
+        fresh = [
+            k
+            for k, likelihood in enumerate(ranked.scores.log_likelihoods)
+            if likelihood > -math.inf and ranked.pool[k] not in sampling.avoid
+        ]
         order = sorted(fresh, key=keys.__getitem__, reverse=True)[: sampling.n]
         tokens_in, tokens_out = ranked.scores.tokens_in, ranked.scores.tokens_out
         return [
@@ -127,6 +133,8 @@ def rewrites_of(shown: Shown, reached: frozenset[int] | None = None) -> list[str
 
     Where it is known what was `reached` (`Sampling`), only those that touch it.
     """
+    if len(shown.source) > MAX_DRAWN_CHARS:
+        return []
     try:
         parsed = ParsedFunction(shown.source)
     except (SyntaxError, ValueError, RecursionError):

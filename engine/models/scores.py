@@ -22,8 +22,10 @@ class ScoringModel(Model, Protocol):
     def score(self, prompt: Prompt, completions: Sequence[str], *, closed: bool = True) -> Scores:
         """Score completions of one prompt; unless `closed`, as beginnings of completions.
 
+        One that does not fit the context after the prompt has minus infinity.
+
         Raises:
             ModelUnavailableError: the model cannot be reached or loaded.
-            PromptTooLongError: prompt and longest completion exceed the context.
+            PromptTooLongError: the prompt leaves no room for a completion.
         """
         ...

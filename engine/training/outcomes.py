@@ -78,7 +78,8 @@ def run_calls(tasks: Sequence[Calls], boxes: Boxes) -> list[Answers]:
 def lines_run(tasks: Sequence[Calls], boxes: Boxes) -> list[frozenset[int] | None]:
     """The lines (1-based) of every task's first source that its examples ran, all together.
 
-    None where an example did not live to tell, so that lines may be missing.
+    None where an example did not live to tell, so that lines may be missing, or none ran: arguments
+    that do not fit a signature fail before its function begins.
 
     Raises:
         SandboxUnavailableError: no box can be opened, or the box failed.
@@ -95,7 +96,7 @@ def _lines(task: Calls, answers: Answers) -> frozenset[int] | None:
     if not task.examples or len(told) < len(task.examples):
         return None
     try:
-        return frozenset(line for text in told for line in _LINES.validate_json(text))
+        return frozenset(line for text in told for line in _LINES.validate_json(text)) or None
     except ValidationError:
         return None
 

@@ -32,13 +32,16 @@ def run(program, write):
     os.write(write, token.encode())
 
 def traced(code, write):
+    function, generator = 1, 32  # of inspect's CO_OPTIMIZED and CO_GENERATOR
     def inside(frame):
-        own = frame and frame.f_code.co_filename == NAME
-        return own and span[0] <= frame.f_code.co_firstlineno <= span[1]
+        code = frame and frame.f_code
+        own = code and code.co_filename == NAME and code.co_flags & function
+        return own and span[0] <= code.co_firstlineno <= span[1]
     def trace(frame, event, argument):
         if not inside(frame):
             return None
-        if event == "call" and not inside(frame.f_back):
+        resumed = frame.f_code.co_flags & generator  # perhaps, and then it is the same call
+        if event == "call" and not resumed and not inside(frame.f_back):
             lines.clear()
         lines.add(frame.f_lineno)
         return trace

@@ -13,6 +13,7 @@ from tests.engine.training.test_benchmark import ROW, write
 
 REPEAT = (
     "--iterations 1 --candidates 2 --proposer random --seed 0 --sandbox bubblewrap --together 8"
+    " --traced"
 )
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from engine.candidate import Candidate, CodeContext, ConditioningExample, Scored, SourceFile, Span
 from engine.contract import Budget, Issue
+from engine.errors import PromptTooLongError
 from engine.evolve import RETRIES, Search, evolve
-from engine.models.base import EditFormat
+from engine.models.base import Completion, EditFormat, Prompt, Sampling
 from engine.models.scripted import ScriptedModel
 from engine.selection import by_tests, unscored
 
@@ -83,6 +84,38 @@ def test_unusable_and_repeated_samples_are_sampled_again_at_most_five_times():
     assert iterations[1].candidates[0].patch is None
     assert iterations[1].candidates[0].note == "repeats an earlier candidate"
     assert len(model.prompts) == 2 + (1 + RETRIES)
+
+
+class Narrow(ScriptedModel):
+    """A model that takes short prompts only."""
+
+    def sample(self, prompt: Prompt, sampling: Sampling) -> Iterator[Completion]:
+        if len(prompt.user) > 200:
+            raise PromptTooLongError(len(prompt.user), 200)
+        return super().sample(prompt, sampling)
+
+
+def test_a_function_that_is_too_long_for_the_model_leaves_the_others_their_chance():
+    long = SOURCE + "".join(f"    c{k} = a\n" for k in range(20))
+    files = (SourceFile("m.py", SOURCE), SourceFile("n.py", long))
+    both = CodeContext(files, (Span("n.py", "f", 1, 22), Span("m.py", "f", 1, 2)))
+    model = Narrow([edits("a - b")], edit_format=EditFormat.LINE)
+    found = evolve(
+        Search(ISSUE, both, model), budget(1, 3), select=unscored, on_candidate=lambda _: None
+    )
+    (iteration,) = found
+    assert [bool(c.patch) for c in iteration.candidates] == [False, False, True]
+    assert "the model takes 200" in iteration.candidates[0].note
+    alone = CodeContext(files, both.focus[:1])
+    with pytest.raises(PromptTooLongError):
+        list(
+            evolve(
+                Search(ISSUE, alone, model),
+                budget(1, 3),
+                select=unscored,
+                on_candidate=lambda _: None,
+            )
+        )
 
 
 def test_the_caller_stops_by_not_asking_for_more():

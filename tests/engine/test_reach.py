@@ -22,6 +22,28 @@ def test_lines_that_ran_are_widened_to_whole_statements(ran, whole):
     assert whole_statements(SOURCE, ran) == whole
 
 
+BLOCKS = """\
+@cached
+@named(
+    "f")
+def f(a=1):
+    try:
+        for x in a:
+            y = x
+        else:
+            y = 2
+    finally:
+        z = 3"""
+
+
+@pytest.mark.parametrize(
+    ("ran", "whole"),
+    [({1}, {1, 2, 3, 4}), ({6}, {6, 8}), ({5, 9}, {5, 9, 10}), ({7}, {7})],
+)
+def test_decorators_and_the_words_between_blocks_belong_to_their_statement(ran, whole):
+    assert whole_statements(BLOCKS, ran) == whole
+
+
 def test_what_does_not_parse_has_no_statements():
     assert whole_statements("def f(:", {1}) is None
 

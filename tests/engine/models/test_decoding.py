@@ -1,6 +1,7 @@
 """What both local back ends add to the conformance suite: constraints, scores, clear errors."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from engine.errors import ModelUnavailableError, PromptTooLongError
 from engine.line_format import parse, render_prompt
 from engine.models import EMBEDDED, EMBEDDED_PROFILE
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
-from engine.models.decoding import token_tree
+from engine.models.decoding import batched_alike, token_tree
 from engine.models.folder import ModelFolder
 from engine.models.onnx_graph import qwen2_graph
 from engine.models.onnx_local import OnnxLocal, read_shape
@@ -87,8 +88,19 @@ def test_scores_are_log_likelihoods_of_the_whole_completion(folder, make):
     lines = model.score(PROMPT, ["<L2>", "<L3>"], closed=False)
     assert lines.tokens_out == (1, 1)
     assert lines.log_likelihoods[1] > short  # a beginning is likelier than anything it begins
-    with pytest.raises(PromptTooLongError):
-        model.score(PROMPT, ["x " * 600])
+    fits, does_not = model.score(PROMPT, ["<L3>", "x " * 600]).log_likelihoods
+    assert fits == pytest.approx(short, abs=1e-3)
+    assert does_not == -math.inf
+    narrow = make(folder, Profile(EditFormat.LINE, evolves=False, context_tokens=20))
+    with pytest.raises(PromptTooLongError, match="the model takes 20"):
+        narrow.score(PROMPT, ["<L3>"])
+
+
+def test_what_is_scored_together_is_bounded_in_tokens():
+    texts = [[1] * 1000, [2] * 1500, [1] * 1000, [3] * 9000, [2] * 2000, [4]]
+    assert list(batched_alike(texts, 2000)) == [[0, 2, 1], [4, 5]]
+    assert [len(batch) for batch in batched_alike([[1, 2]] * 130, 2)] == [64, 64, 2]
+    assert list(batched_alike([[1, 2]], 1)) == []
 
 
 @pytest.mark.parametrize(

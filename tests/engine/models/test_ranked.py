@@ -4,7 +4,7 @@ import pytest
 
 from engine.line_format import apply, parse, read_prompt, render_prompt
 from engine.models.base import EditFormat, Profile, Prompt, Sampling
-from engine.models.ranked import RankedRewrites, from_pool, rewrites_of, shared_out
+from engine.models.ranked import MAX_DRAWN_CHARS, RankedRewrites, from_pool, rewrites_of, shared_out
 from engine.models.scores import Scores
 from engine.models.transformers_local import TransformersLocal
 from engine.reach import reaches
@@ -81,6 +81,26 @@ def test_what_failing_tests_never_ran_is_not_rewritten(tiny):
         drawn = model.sample(PROMPT, Sampling(24, 0.8, 96, 1, reached=frozenset(reached)))
         edits = [parse(completion.text) for completion in drawn]
         assert all(edit and reaches(edit, SOURCE, reached) for edit in edits)
+
+
+def test_rewrites_that_do_not_fit_the_context_are_left_out(tiny):
+    line = "    c = a + " + " + ".join(f"word{k}" for k in range(20))
+    prompt = Prompt("", render_prompt(f"def f(a):\n{line}\n    return c", issue="", previous=()))
+    room = len(tiny._encode(prompt)) + 24
+    narrow = Profile(EditFormat.LINE, evolves=False, context_tokens=room)
+    model = RankedRewrites(
+        TransformersLocal(tiny._folder.path, name="t", profile=narrow, threads=1)
+    )
+    drawn = list(model.sample(prompt, Sampling(9, 0.8, 8, 1)))
+    assert len(drawn) == 9
+    assert all(completion.tokens_out <= 24 for completion in drawn)
+
+
+def test_a_function_far_too_long_for_any_context_is_not_rewritten():
+    source = "def f(a):\n    return [" + "a + 1, " * (MAX_DRAWN_CHARS // 7) + "]"
+    shown = read_prompt(render_prompt(source, issue="", previous=()))
+    assert shown is not None
+    assert rewrites_of(shown) == []
 
 
 @pytest.mark.parametrize("source", ["while (", "ü = 1"])

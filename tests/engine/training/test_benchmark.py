@@ -187,10 +187,12 @@ def test_of_a_test_that_fails_the_last_call_is_what_ran(sandbox, tmp_path):
         {**ROW, "buggy_solution": branches, "example_test": test} for test in (*tests, "", "x = 1")
     ]
     rows.append({**rows[1], "buggy_solution": endless})
+    items = "    y = x + 1\n    for z in (y,):\n        yield z\n    return\n"
+    rows.append({**ROW, "buggy_solution": items, "example_test": "assert list(double(1)) == [1]"})
     data = write(tmp_path, *({**row, "task_id": f"P/{k}"} for k, row in enumerate(rows)))
     found, _ = search_tasks(numbered(read_tasks(data), None, 0), sandbox)
     reached = [task.regions[0].reached for task in found]
-    assert reached == [{0, 1, 3, 4}, {0, 1, 2}, None, None, {0, 1, 2}]
+    assert reached == [{0, 1, 3, 4}, {0, 1, 2}, None, None, {0, 1, 2}, {0, 1, 2, 3, 4}]
 
 
 def test_an_edit_of_what_never_ran_is_no_proposal():

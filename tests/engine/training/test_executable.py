@@ -19,7 +19,7 @@ from engine.training.executable import (
     write_tasks,
 )
 from engine.training.imports import imports_for
-from engine.training.outcomes import Boxes, Calls, run_calls
+from engine.training.outcomes import Boxes, Calls, lines_run, run_calls
 from engine.training.packages import functions_of, image_of
 from engine.training.task_sets import Source, task_set
 from engine.training.unseen import MANIFEST, unseen_subjects, without_known
@@ -137,6 +137,18 @@ def test_each_candidate_answers_in_a_process_of_its_own(boxes):
 def test_what_came_out_before_a_candidate_was_stopped_counts(boxes):
     source = "def f(x):\n    while x:\n        pass\n    return x"
     assert run_calls([Calls("f", "", ("f(0)", "f(1)", "f(0)"), (source,))], boxes) == [(("0",),)]
+
+
+def test_the_lines_that_examples_run_are_known_unless_one_does_not_end_or_none_begins(boxes):
+    source = "def f(x):\n    while x > 1:\n        pass\n    yield x\n    yield 2"
+    task = Calls("f", "", ("f(0)", "f(1)"), (source, "not looked at"))
+    asked = [task, replace(task, examples=("f(0)", "f(2)")), replace(task, examples=("f()",))]
+    assert lines_run([*asked, replace(task, examples=())], boxes) == [
+        {1, 2, 4, 5},
+        None,
+        None,
+        None,
+    ]
 
 
 def test_a_set_up_that_fails_leaves_its_candidates_without_answers(boxes):
