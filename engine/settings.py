@@ -87,7 +87,12 @@ class EngineSettings(BaseSettings):
         default=False,
         description="Sample the first iteration at temperature 0; only what is unusable warms up.",
     )
-    seed: int = Field(default=0, ge=0, description="The seed that all sampling seeds derive from.")
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="The seed that all sampling seeds derive from. Ranked rewrites of the embedded "
+        "model need none: the likeliest come first.",
+    )
     sandbox_workers: int = Field(
         default=2, ge=1, le=64, description="Candidates tested at the same time by one process."
     )
