@@ -125,6 +125,13 @@ class Asking:
                     self.hand_out(Errand.EVALUATE, self.job_id, *slot)
             queue.wait()
 
+    def begin(self) -> None:
+        """Forget what a tester said to an earlier start after that had ended.
+
+        Several testers may fail at the same build; a start ends with the first, and hears no other.
+        """
+        self._forget_trouble(REBUILD)
+
     def prepares(self) -> bool:
         """Whether somebody is at the tests at the base commit."""
         return self.orders.held(self.job_id, order_name(Errand.PREPARE, (0, 0)))

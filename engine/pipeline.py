@@ -149,6 +149,7 @@ class _Job:
         What resolves it by its tests and does not stand the last check ends nothing: the next best
         is looked at, and then the search goes on.
         """
+        self.asking.begin()
         pool: list[Scored] = []
         earlier = [from_row(row) for row in self.engine.store.candidates(self.job.job_id)]
         self.say(Stage.SEARCH, note=f"{len(baseline.fail_to_pass)} failing tests to fix")

@@ -28,7 +28,7 @@ from engine.store import JobState, JobStore
 from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
-from sandbox.images import Environment, prepare
+from sandbox.images import Environment, prepare, tried
 from sandbox.policy import named_in
 from sandbox.recipes.steps import HERE, Steps
 from sandbox.recipes.telling import telling
@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 BASELINE = "baseline"
 UNEXPECTED = "an unexpected error where the tests run; the tester's log has the details"
+ENVIRONMENT = "environment"
+"""The step at which a build goes wrong whose every part could be built."""
+ANOTHER = "what this machine can build is another one than the tests at the base commit ran in"
 SHELF = "base-runs"
 """The folder in the cache where the base runs of an image are kept."""
 
@@ -304,12 +307,22 @@ class Workshop:
         snapshot.unpack(self.snapshot_dir, ref.key, ref.sha256, folder)
 
     def _make_sure_of_image(self, request: RepairRequest, baseline: Baseline) -> None:
-        """Build the job's image on this machine, where another one built it first."""
+        """Build the job's image on this machine, where another one built it first.
+
+        Raises:
+            ImageBuildError: it cannot be built, or what this machine can build is another one, such
+                as one without the packages that no index gives any more.
+        """
         if self.sandbox.has_image(baseline.image):
             return
         with TemporaryDirectory(prefix="evoscale-") as folder:
-            self._unpack(request, Path(folder))
-            self._environment(request, Path(folder))
+            checkout = Path(folder)
+            self._unpack(request, checkout)
+            made = self._environment(request, checkout)
+            if made.image != baseline.image:
+                error = ImageBuildError(ENVIRONMENT, f"{ANOTHER}: {made.recipe}")
+                error.tried = tried(checkout, steps_of(request, checkout))
+                raise error
 
     def _environment(self, request: RepairRequest, checkout: Path) -> Environment:
         """The job's environment, always made from the same steps; one built anew is run anew.
