@@ -1,8 +1,8 @@
-"""How tests of ours get into a run of `node --test`, jest, vitest, mocha or `go test`.
+"""How tests of ours get into a run of `node --test`, jest, vitest, mocha, `go test`, `cargo test`.
 
 Test files of JavaScript are apart from each other (processes, contexts, workers), so each gets
 canaries of its own, where its product code is; mocha reads all files into one process and has one
-set, and each of Go's packages is a program with a set of its own.
+set, and each of Go's packages and of cargo's test targets is a program with a set of its own.
 """
 
 import json
@@ -18,6 +18,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "vitest": ("canary_vitest.mjs", "canary_vitest_runner.mjs"),
     "mocha": ("canary_mocha.cjs",),
     "go": ("canary_go.py",),
+    "cargo": ("canary_cargo.py",),
 }
 REPLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "node": ("--test-reporter=junit", ("--test-reporter={place}/canary_node_reporter.mjs",)),
@@ -29,6 +30,7 @@ REPLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "vitest": ("vitest", ("node", "{place}/canary_vitest.mjs")),
     "mocha": ("mocha", ("mocha", "--require={place}/canary_mocha.cjs")),
     "go": ("go", ("python3", "-I", "-S", "{place}/canary_go.py")),
+    "cargo": ("cargo", ("python3", "-I", "-S", "{place}/canary_cargo.py")),
 }  # fmt: skip
 """By runner, the word of the recipe's command line that makes way, and what comes in its place."""
 PRELOAD = "--require={place}/canary_node.cjs"
@@ -37,6 +39,7 @@ PLACES: Mapping[str, re.Pattern[str]] = {
     "jest": re.compile(r"(.+?) > ", re.DOTALL),
     "vitest": re.compile(r"(.+?) > ", re.DOTALL),
     "go": re.compile(r"(.+?)\.(?:Test|Example|Fuzz)", re.DOTALL),
+    "cargo": re.compile(r"(?!doc )(.+?)::", re.DOTALL),
 }
 """What ids begin with: a file, or a package; one that was not even loaded has no more than that."""
 
@@ -84,7 +87,7 @@ def _with_canaries(runner: str, place: str, order: Mapping[str, object]) -> dict
 
 def expected_exit_code(runner: str) -> int:
     """The exit code of a run in which nothing but the canaries failed."""
-    return len(FAILING) if runner == "mocha" else 1
+    return {"mocha": len(FAILING), "cargo": 101}.get(runner, 1)
 
 
 def places(runner: str, tests: Iterable[str]) -> set[str] | None:
@@ -100,4 +103,4 @@ def place_and_name(runner: str, test: str, token: str) -> tuple[str, str]:
     before, _, name = test.partition(token)
     match = PLACES[runner].match(test) if runner in PLACES else None
     place = match[1] if match else before.split(" > ")[0]
-    return place, name.lstrip(" >_")
+    return place, name.lstrip(" >_:")

@@ -1,7 +1,7 @@
-"""Rust repositories: `cargo nextest` or `cargo test`, offline, with vendored crates or none.
+"""Rust repositories: `cargo test`, offline, with vendored crates or none.
 
-nextest runs every test in a process of its own, so that one that aborts takes no other along; it is
-taken where this machine has it. It runs no documentation tests.
+`cargo nextest` is taken only where the owner asks for it: it runs every test in its own process and
+believes the exit code, so that code which ends its process makes any test pass.
 """
 
 import shlex
@@ -20,7 +20,6 @@ from sandbox.recipes.layers import (
     reported,
     script,
 )
-from sandbox.recipes.rust_toolchain import NEXTEST
 from sandbox.recipes.steps import HERE, Steps
 
 VERSION = "3"  # raise it when what goes into an image changes
@@ -72,7 +71,7 @@ class RustRecipe:
         return Layer(f"{VERSION} {path}", nothing, locked)
 
     def commands(self, checkout: Path, wanted: Sequence[str] | None) -> Sequence[TestCommand]:
-        """`cargo nextest` where it is there, else `cargo test`, of the whole workspace."""
+        """`cargo test` of the whole workspace, or what the owner set."""
         words = [word for word in wanted or () if word != "{tests}"]
         reason = "the repository's owner set this command" if words else "Cargo.toml names a crate"
         words = words or shlex.split(self.found(checkout).test_command)
@@ -88,8 +87,7 @@ class RustRecipe:
     def found(self, checkout: Path) -> Steps:
         """The command, for the whole workspace."""
         del checkout
-        runner = "nextest run" if rust_toolchain.of_cargo(NEXTEST) else "test"
-        return Steps(test_command=f"cargo {runner} --workspace --no-fail-fast")
+        return Steps(test_command="cargo test --workspace --no-fail-fast")
 
 
 def _nextest(own: Sequence[str], reason: str) -> TestCommand:

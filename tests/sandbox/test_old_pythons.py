@@ -23,8 +23,8 @@ from tests.sandbox.python_registry import push_python, registry
 SANDBOX = Path(__file__).parents[2] / "sandbox"
 OLDEST = (3, 7)
 SENT = (
-    "lay.py", "planted/canary_plugin.py", "planted/canary_go.py", "planted/canary_tests.py", "planted/seal.py",
-    "planted/files_holding.py", "planted/impact_plugin.py", "recipes/build_env.py", "recipes/build_repo.py",
+    "lay.py", "planted/canary_plugin.py", "planted/canary_go.py", "planted/canary_cargo.py",
+    "planted/canary_tests.py", "planted/seal.py", "planted/files_holding.py", "planted/impact_plugin.py", "recipes/build_env.py", "recipes/build_repo.py",
     "recipes/in_folder.py", "recipes/run_reported.py", "recipes/run_unittest.py",
 )  # fmt: skip
 
