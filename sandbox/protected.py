@@ -102,8 +102,10 @@ RUST = re.compile(
 )
 """An end under another name counts as the end itself: what is imported whole, or as something."""
 JAVA = re.compile(
-    r"\b(System\.exit|Runtime\.getRuntime|halt|junit|surefire|testng|Instrumentation|evoscale)\b"
+    r"(?:\b|(?=\\))(System\.exit|Runtime\.getRuntime|halt|junit|surefire|testng|Instrumentation"
+    r"|evoscale|\\u+00(?:[46][1-9a-fA-F]|[57][0-9aA])\w*)\b"
 )
+"""A letter that is written as an escape spells a name that is not seen."""
 JUDGE_WORDS: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys((".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".mts", ".cts"), JAVASCRIPT),
     ".go": GO,

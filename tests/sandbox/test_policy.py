@@ -231,6 +231,16 @@ def test_everyday_rust_is_no_end_of_the_process(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "refused"),
     [
+        (r"package org.j\u0075nit;", True), (r"package org.\uu006aunit;", True), (r'"\u00e9t\u0020"', False),
+    ],
+)  # fmt: skip
+def test_a_letter_written_as_an_escape_spells_no_name_in_java(line: str, refused: bool) -> None:
+    assert (check_patch(change("src/main/java/A.java", line)) is not None) == refused
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
         ('import stop "os"', True), ('import . "syscall"', True), ('import "os"', False),
         ('import _ "os"', False), ('case "os":', False), ('name := "os"', False),
     ],
