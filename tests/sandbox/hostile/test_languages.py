@@ -39,7 +39,7 @@ def name_of(value: object) -> str:
 def prepared_for(sandbox: Sandbox, root: Path, files: Mapping[str, str]) -> images.Environment:
     """The environment of these files; without their packages or their language it is a skip."""
     for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     try:
         found = images.prepare(sandbox, root, test_command=None, settings=settings())
