@@ -1,6 +1,7 @@
 """`evoscale bench environments`: how many real projects reach a green base without a human."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tarfile
@@ -31,6 +32,9 @@ FETCH_S = 120.0
 REASON_CHARS = 300
 BAD = frozenset({TestStatus.FAILED, TestStatus.ERROR})
 GOOD = frozenset({TestStatus.PASSED, TestStatus.XFAIL})
+PROGRESS = re.compile(r"[.FEsxX]*\s*\[\s*\d+%\]$")
+"""What pytest prints of tests that ran: it tells nothing of why they ended."""
+MISSING_LINK = re.compile(r"ENOENT.*\bsymlink\b")
 MOST_QUARANTINED = 0.01
 """The share of its tests that a green base may have to set aside."""
 
@@ -182,8 +186,18 @@ def _why(report: TestReport, red: Sequence[str]) -> str:
         return "tests that differ between runs"
     if report.ran:
         return "the archive holds no test that the runner finds"
-    lines = telling(report.log_tail).splitlines()
-    return " / ".join([*lines[:1], *lines[1:][-1:]]) or "the suite said nothing"
+    lines = [line for line in telling(report.log_tail).splitlines() if not PROGRESS.match(line)]
+    ends = " / ".join([*lines[:1], *lines[1:][-1:]]) or "the suite said nothing"
+    return ": ".join(filter(None, (_advice(report), ends)))
+
+
+def _advice(report: TestReport) -> str:
+    """What to do where a suite gave no report, as far as it is known."""
+    if report.timed_out:
+        return "give a command more time with --seconds"
+    if MISSING_LINK.search(report.log_tail):
+        return "take the sources from the repository, as archives of npm carry no symbolic links"
+    return ""
 
 
 def _short(text: str) -> str:
