@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.backends import find_sandbox, pooled
-from sandbox.conformance import OPTIONAL, Bench, checks, run_check
+from sandbox.conformance import OPTIONAL, Bench, checks, hostile, run_check
 from sandbox.conformance.lacks import lacks
 from sandbox.contract import Sandbox
-from sandbox.errors import SandboxUnavailableError
+from sandbox.errors import SandboxError, SandboxUnavailableError
 from sandbox.images import bare
 from sandbox.settings import ALWAYS, SandboxSettings
 
@@ -68,6 +68,22 @@ def examine(sandbox: Sandbox, names: Iterable[str] | None = None) -> Iterator[Fi
     known = OPTIONAL.get(sandbox.isolation, frozenset())
     for name in checks() if names is None else names:
         yield Finding(name, run_check(checks()[name], bench), name in known)
+
+
+def withstand(sandbox: Sandbox, settings: SandboxSettings) -> Iterator[Finding]:
+    """Run hostile candidates of a small repository, one after the other.
+
+    Raises:
+        ImageBuildError: the repository's environment cannot be made.
+        SandboxUnavailableError: the back end does not answer.
+    """
+    target = hostile.prepare(sandbox, settings)
+    for name, trial in hostile.trials().items():
+        try:
+            problem = trial(target)
+        except SandboxError as error:  # a sandbox that fails did not hold
+            problem = str(error)
+        yield Finding(name, problem, optional=False)
 
 
 def required(settings: SandboxSettings) -> frozenset[str]:

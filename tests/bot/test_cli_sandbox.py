@@ -4,10 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.cli import app
-from sandbox.conformance import PROBES
+from sandbox.conformance import PROBES, hostile
 from tests.sandbox.conftest import opened
 
 KEPT = ("the network is closed", "memory is limited", "processes are limited")
+PLANTED = "contained: files in shared places"
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +17,8 @@ def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     opened("bubblewrap")
     for name in [name for name in PROBES if name not in KEPT]:
         monkeypatch.delitem(PROBES, name)
+    one = {PLANTED: hostile.trials()[PLANTED]}
+    monkeypatch.setattr(hostile, "trials", lambda: one)
 
 
 def test_check_says_what_holds_here() -> None:
@@ -26,6 +29,7 @@ def test_check_says_what_holds_here() -> None:
     assert told["refused"] is None
     assert {check["name"] for check in told["checks"]} == {
         *KEPT,
+        PLANTED,
         "files are limited",
         "boxes are fresh",
     }

@@ -13,7 +13,7 @@ from sandbox.settings import MIB, SandboxSettings, default_cache_dir
 
 KINDS = (pytest.param("docker", marks=pytest.mark.docker), "runc", "bubblewrap")
 RUNSC = pytest.param("docker-runsc", marks=pytest.mark.docker)
-"""Docker with gVisor, where the engine has it: the conformance checks always, the rest on demand."""
+"""Docker with gVisor, where the engine has it: what a module names always, the rest on demand."""
 LIMITS = Limits(wall_clock_s=60.0, memory_bytes=512 * MIB, output_bytes=256 * 1024)
 
 CALC = {
@@ -57,7 +57,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that wants a sandbox gets each."""
     if "sandbox" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--runsc")
-        always = metafunc.module.__name__.endswith("test_conformance")
+        always = metafunc.module.__name__.endswith("test_conformance") or (
+            metafunc.function.__name__ in getattr(metafunc.module, "ALWAYS_IN_GVISOR", ())
+        )
         kinds = (*KINDS, RUNSC) if asked or always else KINDS
         metafunc.parametrize("sandbox", kinds, indirect=True, scope="session")
 

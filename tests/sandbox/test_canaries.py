@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 
 from sandbox.canaries import command_line, make, without
+from sandbox.conformance.hostile.attack import Attack, lying
 from sandbox.contract import Patch, Sandbox, TestSpec, TestStatus
 from sandbox.grading import grade
 from sandbox.recipes.python import unittest_command
 from sandbox.reports import NO_TESTS, OK, TESTS_FAILED, USAGE_ERROR, Outcomes
 from sandbox.runner import run_tests
 from tests.sandbox.conftest import LIMITS, body
-from tests.sandbox.hostile.attack import Attack, lying
 
 ADDS, ZERO = "tests.test_calc.TestMore.test_in_a_class", "tests.test_calc.TestMore.test_skipped"
 NO_ASSERTIONS = lying(

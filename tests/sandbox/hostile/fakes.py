@@ -6,7 +6,7 @@ the policy is looked at here; `policy` says what a plain spelling would have met
 
 import textwrap
 
-from tests.sandbox.hostile.attack import BUGGY, Attack, lying
+from sandbox.conformance.hostile.attack import BUGGY, Attack, lying
 
 MADE_UP = "the results are made up"
 

@@ -1,6 +1,6 @@
 """Every attack on every back end: contained, named, cleaned up, the next candidate unharmed.
 
-The attacks are tables in the modules beside this one. They run with the policy lifted, because that
+The attacks are tables in the modules beside this one and in `sandbox.conformance.hostile`. They run with the policy lifted, because that
 is when the walls and the verdict have to hold; what the policy says to them is checked as well.
 """
 
@@ -14,6 +14,15 @@ from pathlib import Path
 import pytest
 
 from sandbox import images
+from sandbox.conformance.hostile import (
+    IN_GVISOR,
+    LEFT,
+    gone_through,
+    verdict_of,
+)
+from sandbox.conformance.hostile.attack import HONEST, Attack
+from sandbox.conformance.hostile.goals import OUTSIDE, REACHES, Goal
+from sandbox.conformance.hostile.plants import STATE, WAY_OUT
 from sandbox.contract import Box, Patch, Sandbox, TestSpec
 from sandbox.docker.engine import Engine
 from sandbox.errors import SandboxUnavailableError
@@ -23,29 +32,22 @@ from sandbox.policy import check_patch
 from sandbox.runner import run_tests
 from sandbox.trial import blind_trial
 from tests.sandbox.conftest import LIMITS, WriteRepository, body, settings
-from tests.sandbox.hostile.attack import GOT_THROUGH, HONEST, Attack, BadPatch
+from tests.sandbox.hostile.attack import BadPatch
 from tests.sandbox.hostile.fakes import BEYOND, FAKES, PLAIN, SPARING
 from tests.sandbox.hostile.patches import BAD_PATCHES
-from tests.sandbox.hostile.walls import OUTSIDE, REACHES, STATE, USES_UP, WAY_OUT, Goal
+from tests.sandbox.hostile.walls import USES_UP
 
-IN_GVISOR = frozenset({"process 1's environment", "a device"})
-"""What code reaches there: a variable that tells nothing, and a node of gVisor's own kernel."""
 ENDS_GVISORS_BOX = frozenset({"signals for process 1", "an answer forged on the line to the host"})
 """Process 1 is in reach there: whoever touches it, or the line, loses the box and proves nothing."""
 FORK_BOMBS = frozenset({"fork bomb", "fork bomb of the shell"})
 """What limits them is around gVisor's whole kernel: the box may end before their time does."""
+ALWAYS_IN_GVISOR = (
+    "test_nothing_outside_is_reached",
+    "test_an_attack_on_the_box_is_contained_named_and_gone",
+    "test_made_up_results_are_seen_through",
+)
+"""Run on Docker's runsc without being asked for, where the engine has it; the rest with `--runsc`."""
 WALLS = (*USES_UP, *WAY_OUT, *STATE)
-LOOK = """
-import os, subprocess
-left = [p for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, os.getpid())]
-for top in ("/repo", "/tmp", "/dev/shm", "/opt"):
-    for parent, names, files in os.walk(top):
-        left += [os.path.join(parent, n) for n in (*names, *files) if n in ("left", "filler", "many", "left.py")]
-if open("/repo/calc/__init__.py").read() != open("/opt/repo/calc/__init__.py").read():
-    left.append("another source")
-status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True).stdout
-print(*left, status)
-"""
 
 
 def name_of(attack: object) -> str:
@@ -89,10 +91,6 @@ def in_gvisor(sandbox: Sandbox) -> bool:
     return sandbox.isolation.endswith("runsc")
 
 
-def verdict_of(report) -> str:
-    return "\n".join(filter(None, [report.log_tail, report.refused, *report.details.values()]))
-
-
 @pytest.fixture(scope="module")
 def outside(sandbox: Sandbox, calc: TestSpec, neighbour: Box, listener: socket.socket) -> str:
     """What code in a box says of all it tried to reach."""
@@ -120,7 +118,7 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
         before = boxes_left(sandbox, stack)
         report = run_tests(sandbox, calc, attack.patch, attack.limits, allowed=["*"])
         assert boxes_left(sandbox, stack) == before
-    assert GOT_THROUGH not in verdict_of(report).replace(f'("{GOT_THROUGH}")', "")
+    assert not gone_through(report)
     if in_gvisor(sandbox) and attack.name in ENDS_GVISORS_BOX:
         assert not grade(calc, report).resolved
     else:
@@ -131,7 +129,7 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
     if attack.harms:
         assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
         with sandbox.open(calc.image, LIMITS) as box:
-            assert box.exec(["python3", "-c", LOOK]).output.strip() == b""
+            assert box.exec(["python3", "-c", LEFT]).output.strip() == b""
 
 
 @pytest.mark.parametrize("attack", FAKES, ids=name_of)
