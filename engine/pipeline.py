@@ -235,7 +235,8 @@ class _Job:
         """Choose, have the choice checked in fresh boxes, and put the evidence together.
 
         A choice that does not stand it is scored anew in `pool`, and the next best is looked at;
-        None where none is left.
+        None where none is left. After a stop no second one is looked at, and what was said against
+        the first may be the stop alone.
 
         Raises:
             TestsUnavailableError: nobody could check it.
@@ -253,6 +254,8 @@ class _Job:
             failure = self._against(baseline, candidate, checked)
             if failure is None:
                 return patched(self._found(baseline, pool), choice, checked)
+            if self.engine.stopped():
+                return self._unchecked(baseline, pool)
             self._distrust(baseline, pool, candidate, failure)
 
     def _unchecked(self, baseline: Baseline, pool: Sequence[Scored]) -> NoPatch:

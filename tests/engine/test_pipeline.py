@@ -300,6 +300,23 @@ def test_a_request_to_stop_ends_the_search_with_a_reason(made: Made):
     assert "stopped on request" in outcome.reason
 
 
+def test_after_a_stop_no_second_winner_is_looked_at(made: Made):
+    bench = made()
+    checks: list[int] = []
+
+    def count(errand: Errand, job_id: str, iteration: int, sample: int) -> None:
+        if errand is Errand.CHECK:
+            checks.append(sample)
+        bench.test_now(errand, job_id, iteration, sample)
+
+    script = [[LIES, LIES.replace('"te" + "st_"', '"tes" + "t_"')]]
+    engine = bench.engine(script, hand_out=count, stopped=lambda: bool(checks))
+    outcome = repair(bench.request, engine)
+    assert isinstance(outcome, NoPatch)
+    assert outcome.reason.startswith("the search was stopped on request. A patch was found")
+    assert len(checks) == 1
+
+
 def test_a_second_worker_goes_on_from_the_candidates_that_the_first_wrote_down(made: Made):
     bench = made()
 
