@@ -6,10 +6,12 @@ box under it is closed and the program killed.
 """
 
 import math
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -29,11 +31,26 @@ def stoppable(stopped: Callable[[], bool]) -> Iterator[None]:
     Raises:
         StoppedError: it did.
     """
-    token = _ASKED.set(stopped)
+    token = _ASKED.set(_now_and_then(stopped))
     try:
         yield
     finally:
         _ASKED.reset(token)
+
+
+def _now_and_then(stopped: Callable[[], bool]) -> Callable[[], bool]:
+    """The same question, put once in `LOOK_S` at most: who reads a stream asks at each part."""
+    answered = -math.inf
+
+    def asked() -> bool:
+        nonlocal answered
+        if time.monotonic() - answered < LOOK_S:
+            return False
+        said = stopped()
+        answered = -math.inf if said else time.monotonic()
+        return said
+
+    return asked
 
 
 def at_once_s(left_s: float) -> float:
@@ -60,6 +77,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this machine with nothing to read, and keep what it says.
 
+    It has a session of its own: what it started ends with it when it is killed.
+
     `watch` is called every now and then while it runs, and once when it has ended: whatever that
     raises ends the program and is raised here.
 
@@ -72,11 +91,13 @@ def run(
     with subprocess.Popen(
         list(argv), cwd=cwd, env=dict(env), text=True, errors="replace",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:  # fmt: skip
         try:
             said = _said(process, deadline, watch)
         except BaseException:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, *said)
 

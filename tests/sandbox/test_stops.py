@@ -1,5 +1,6 @@
 """Stopping what waits for a box or a program: it ends at the next look, and leaves nothing behind."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,26 @@ def test_a_program_of_this_machine_is_killed_with_a_stop_and_heard_without(tmp_p
         stops.run(endless, cwd=tmp_path, env={}, timeout_s=60.0)
     with pytest.raises(subprocess.TimeoutExpired):
         stops.run(endless, cwd=tmp_path, env={}, timeout_s=0.01)
+
+
+def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+    """Its child holds a pipe open for writing: the pipe's reader hears the end once it is gone."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    program = ["sh", "-c", "sleep infinity >pipe & echo on >pipe; wait"]
+    with pytest.raises(subprocess.TimeoutExpired):
+        stops.run(program, cwd=tmp_path, env={"PATH": os.defpath}, timeout_s=3.0)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 16) == b"on\n"
+    assert os.read(reader, 16) == b""
+    os.close(reader)
+
+
+def test_the_question_is_put_once_in_a_while_however_often_somebody_waits() -> None:
+    asked: list[None] = []
+    with stoppable(lambda: bool(asked.append(None))):
+        for _ in range(1000):
+            stops.at_once_s(600.0)
+        first = len(asked)
+    assert 1 <= first < 1000
