@@ -108,7 +108,7 @@ class PythonRecipe:
         made = Layer("\n".join(key), lay, script("build_env.py"))
         if other is None:
             return made
-        named = replace(made, key=f"{other.version}\n{made.key}")
+        named = replace(made, key=f"{other.version}\n{pip[-1]}\n{made.key}")
         return together([other.layer or _proof(other), named])
 
     def source(self, checkout: Path, path: str = HERE) -> Layer:

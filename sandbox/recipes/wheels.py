@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,9 @@ DOWNLOAD_S = 300.0
 ONE_S = 60.0
 STEP = "wheels"
 OWN = ("-m", "pip", "download")
+PYTHON = "--python-version="
+RELEASE = re.compile(r"\d+\.\d+\.\d+")
+"""What pip takes of a version: no `rc1`, and no `+` of one that was built between two."""
 SMALLER = (
     "name fewer or smaller ones as `packages` in .github/evoscale.yml (a build for CPUs alone, for "
     "example), or let the operator's base image hold them"
@@ -77,9 +81,13 @@ def download_locked(
 
 
 def for_python(markers: Mapping[str, str]) -> tuple[str, ...]:
-    """How pip is started to get wheels for another Python: by the values of its markers."""
-    version = f"--python-version={markers['python_version']}"
-    return ("-c", program("pip_as.py"), json.dumps(markers), "download", version)
+    """How pip is started to get wheels for another Python: by the values of its markers.
+
+    With all of its version: pip takes `3.9` to be 3.9.0, which packages leave out for its faults.
+    """
+    full = RELEASE.match(markers["python_full_version"])
+    version = full[0] if full else markers["python_version"]
+    return ("-c", program("pip_as.py"), json.dumps(markers), "download", PYTHON + version)
 
 
 def _fitting(
