@@ -87,8 +87,9 @@ def command_line(canaries: Canaries, argv: tuple[str, ...], *, named: bool) -> t
 
 def hidden(canaries: Canaries, output: bytes) -> bytes:
     """What a run printed, without the lines about the canaries: people and models read it."""
-    token = canaries.token.encode()
-    return b"".join(line for line in output.splitlines(keepends=True) if token not in line)
+    token, counting = canaries.token.encode(), reported.COUNTING.get(canaries.runner)
+    lines = [line for line in output.splitlines(keepends=True) if token not in line]
+    return b"".join(line for line in lines if counting is None or not counting.match(line))
 
 
 def read(canaries: Canaries, report: bytes | None, exit_code: int | None) -> Outcomes:

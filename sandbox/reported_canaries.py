@@ -42,6 +42,12 @@ PLACES: Mapping[str, re.Pattern[str]] = {
     "cargo": re.compile(r"(?!doc )(.+?)::", re.DOTALL),
 }
 """What ids begin with: a file, or a package; one that was not even loaded has no more than that."""
+COUNTING: Mapping[str, re.Pattern[bytes]] = {
+    "cargo": re.compile(
+        rb"running \d+ tests?$|test result: |error: (?:test failed, to rerun|\d+ targets? failed)"
+    ),
+}
+"""Lines in which a runner counts the canaries too: they are kept from people and models."""
 
 
 def files(runner: str, token: str, place: str) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Which reports of JavaScript's and Go's runners are believed, by how the canaries in them fared."""
+"""Which reports of JavaScript's, Go's and Rust's runners are believed, by how the canaries in them fared."""
 
 import json
 
 import pytest
 
-from sandbox.canaries import Canaries, command_line, make, without_reported
+from sandbox.canaries import Canaries, command_line, hidden, make, without_reported
 from sandbox.contract import TestStatus
 from sandbox.recipes.layers import reported
 from sandbox.reports import Outcomes
@@ -17,6 +17,7 @@ SHAPES = {
     "vitest": "{place} >  > TOKEN > {name}",
     "mocha": "TOKEN {name}",
     "go": "{place}.Test_TOKEN_{name}",
+    "cargo": "{place}::zz_TOKEN::{name}",
 }
 OTHERS = {
     "node": "one",
@@ -24,6 +25,7 @@ OTHERS = {
     "vitest": "{place} >  > one",
     "mocha": "{place} > one",
     "go": "{place}.TestOne",
+    "cargo": "{place}::one",
 }
 
 
@@ -47,7 +49,7 @@ def outcomes(canaries: Canaries, *places: str, **changed: TestStatus | None) -> 
 
 
 def exit_code(runner: str) -> int:
-    return 3 if runner == "mocha" else 1
+    return {"mocha": 3, "cargo": 101}.get(runner, 1)
 
 
 @pytest.mark.parametrize("runner", SHAPES)
@@ -102,6 +104,15 @@ def test_what_could_not_be_loaded_has_none() -> None:
 def test_a_command_that_is_no_recipes_stays_as_it_is() -> None:
     argv = ("jest", "{", '{"no": "order"}', "a.js")
     assert command_line(laid("jest"), argv, named=False) == argv
+
+
+def test_what_cargo_counts_with_the_canaries_is_not_shown() -> None:
+    canaries = laid("cargo")
+    ours = f"test zz_{canaries.token}::test_fails ... FAILED\n"
+    theirs = "test a ... ok\n  the test result: it is fine\n"
+    counted = "test result: FAILED. 1 passed; 1 failed\nerror: 2 targets failed:\n"
+    output = f"running 2 tests\n{ours}{theirs}{counted}".encode()
+    assert hidden(canaries, output) == theirs.encode()
 
 
 def test_options_of_node_that_a_repository_sets_are_kept() -> None:
