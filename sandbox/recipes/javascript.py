@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
-from sandbox.recipes import machine, npm_packages
+from sandbox.recipes import machine, node_home, npm_packages
 from sandbox.recipes.layers import Layer, leads_out, place_in_repository, reported, script
 from sandbox.recipes.npm_manifest import NAME, Manifest, allowed, json_of, read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
@@ -49,14 +49,24 @@ class JavaScriptRecipe:
         """
         del checkout
         node = machine.program("node", "install Node.js 20 or newer (Debian: 'nodejs npm')")
-        return machine.layer(
+        parts = node_home.parts(node)
+        layer = machine.layer(
             machine.Toolchain(
                 "node",
                 launchers={"node": "node/node"},
-                files={"node/node": node},
+                files={"node/node": node, **parts},
                 proof=("/opt/env/bin/node", "--version"),
             )
         )
+        if not parts:
+            return layer
+
+        def lay(target: Path) -> None:
+            layer.lay(target)
+            node_home.relocate(target)
+
+        # `--version` answers without the parts of itself that are looked for elsewhere.
+        return Layer(layer.key, lay, ("/opt/env/bin/node", "--eval", "0"))
 
     def dependencies(self, checkout: Path, packages: Sequence[str] | None = None) -> Layer:
         """`node_modules`, as the manifest and a lock file say.

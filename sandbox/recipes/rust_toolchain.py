@@ -11,9 +11,9 @@ from sandbox.recipes.telling import without_places
 from sandbox.toolchain import which
 
 NEXTEST = "cargo-nextest"
+DRIVER = "librustc_driver*"
 ASK_S = 20.0
 ADVICE = "install Rust and a linker (Debian: 'cargo gcc libc6-dev')"
-GCC_PARTS = ("collect2",)
 GCC_FILES = ("crtbegin.o", "crtbeginS.o", "crtbeginT.o", "crtend.o", "crtendS.o", "libgcc.a",
              "libgcc_eh.a", "libgcc_s.so")  # fmt: skip
 LIBC_FILES = (
@@ -42,10 +42,14 @@ def layer() -> Layer:
     linker = machine.program("ld", ADVICE)
     own = Path(_said([str(compiler), "-print-libgcc-file-name"])).parent
     below = f"cc/usr/lib/gcc/{own.parent.name}/{own.name}"
+    collect = Path(_said([str(compiler), "-print-prog-name=collect2"]))
+    # A newer gcc has its programs apart from its libraries, and looks for the linker beside them.
+    runs = below.replace("/lib/", "/libexec/") if "libexec" in collect.parts else below
     files = {
         "cc/usr/bin/gcc": compiler,
-        f"{below}/ld": linker,
-        **{f"{below}/{name}": own / name for name in (*GCC_PARTS, *GCC_FILES)},
+        f"{runs}/ld": linker,
+        f"{runs}/collect2": collect,
+        **{f"{below}/{name}": own / name for name in GCC_FILES},
         **_libc_files(compiler),
         **_rust_files(root),
     }
@@ -57,7 +61,7 @@ def layer() -> Layer:
     if nextest is not None:
         files[f"rust/bin/{NEXTEST}"] = nextest
         launchers[NEXTEST] = f"rust/bin/{NEXTEST}"
-    return machine.layer(
+    made = machine.layer(
         machine.Toolchain(
             "rust",
             launchers=launchers,
@@ -66,6 +70,23 @@ def layer() -> Layer:
             proof=("/opt/env/bin/cargo", "--version"),
         )
     )
+    return made if any((root / "lib").glob(DRIVER)) else _with_libraries_beside(made)
+
+
+def _with_libraries_beside(made: Layer) -> Layer:
+    """The same for a distribution's compiler, which is a library among the system's.
+
+    A newer one looks for the standard library beside that one, before it looks
+    beside the program.
+    """
+
+    def lay(target: Path) -> None:
+        made.lay(target)
+        place = target / machine.HOME / "lib"
+        place.mkdir(exist_ok=True)
+        (place / "rustlib").symlink_to("../rust/lib/rustlib")
+
+    return Layer(f"{made.key}\nrustlib", lay, made.script)
 
 
 def _rustc() -> Path:
