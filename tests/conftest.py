@@ -13,6 +13,7 @@ import pytest
 
 from tests.services import database_url, postgresql, redis_url
 from tests.small_disk import small_disk
+from tests.toolchains import missing_toolchains
 
 __all__ = ["database_url", "postgresql", "redis_url", "small_disk"]
 
@@ -31,7 +32,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--runsc", action="store_true", help="all sandbox tests on Docker's runsc too, slowly"
     )
+    parser.addoption(
+        "--every-toolchain", action="store_true", help="refuse to begin where a language is missing"
+    )
     parser.addoption("--vllm-python", default="", help="an interpreter that has vLLM installed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without this a machine without, say, Rust skips its tests and says so to nobody."""
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist: the first process has looked
+    asked = config.getoption("--every-toolchain") and not is_worker
+    if asked and (lacking := missing_toolchains()):
+        raise pytest.UsageError("--every-toolchain: " + "; ".join(lacking))
 
 
 @pytest.hookimpl(trylast=True)
