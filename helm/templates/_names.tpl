@@ -8,6 +8,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "evoscale.sandboxImage" -}}
+{{ .Values.sandboxWorker.image | default (printf "%s-sandbox" (include "evoscale.image" .)) }}
+{{- end }}
+
 {{- define "evoscale.modelUrl" -}}
 {{ .Values.model.url | default (printf "http://%s-vllm:8000/v1" .Release.Name) }}
 {{- end }}
