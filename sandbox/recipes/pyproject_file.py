@@ -92,7 +92,7 @@ def _poetry(poetry: Mapping[str, object]) -> Declared:
 def poetry_range(wanted: object) -> str:
     """Poetry's `^1.2` and `~1.2` as version specifiers; anything fancier is left open."""
     text = wanted if isinstance(wanted, str) else str(table(wanted).get("version", "*"))
-    match = re.fullmatch(r"([\^~])?\s*(\d+(?:\.\d+)*)", text.strip())
+    match = re.fullmatch(r"([\^~])?\s*(\d{1,9}(?:\.\d{1,9})*)", text.strip())
     if match is None:
         return text if re.match(r"[<>=!]=?", text.strip()) else ""
     version = match[2]

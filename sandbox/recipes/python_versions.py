@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from sandbox.recipes.conda_file import conda_python
 from sandbox.recipes.declared import ini_of, strings, table, text_of, toml_of
@@ -21,6 +21,9 @@ MINORS = range(7, 20)
 """Of Python 3: what is sent into boxes runs from 3.7 on, and nobody knows the end."""
 PATCHES = range(31)
 SHOWN = 60
+LONGEST = 500
+MOST_PARTS = 30
+"""Of what asks for a range; nobody writes more, and each part is looked at for every release."""
 PINNED = re.compile(r"(?:python-|cpython-)?3\.(\d{1,2})(?:\.\d+)?(?:\D.*)?")
 CLASSIFIER = re.compile(r"Programming Language :: Python :: 3\.(\d{1,2})\b")
 TOX = re.compile(r"\bpy3\.?(\d{1,2})\b")
@@ -60,9 +63,13 @@ def wanted_python(checkout: Path, named: str = "") -> Wanted | None:
 
 
 def _range(text: str) -> SpecifierSet | None:
+    """A range that can be read and asked; a hostile one could take a second for each question."""
+    if len(text) > LONGEST or text.count(",") >= MOST_PARTS:
+        return None
     try:
         found = SpecifierSet(text)
-    except InvalidSpecifier:
+        found.contains(f"3.{MINORS[0]}.0")
+    except ValueError:
         return None
     return found if len(found) else None
 
@@ -83,6 +90,8 @@ def _metadata(checkout: Path) -> Iterator[tuple[str, str]]:
 
 def _poetry(asked: object) -> str:
     """Poetry's range; each part of `>=3.7,<4` for itself, and none of alternatives."""
+    if isinstance(asked, str) and len(asked) > LONGEST:
+        return ""
     parts = asked.split(",") if isinstance(asked, str) else [asked]
     ranges = [poetry_range(part) for part in parts]
     return ",".join(ranges) if all(ranges) else ""

@@ -10,6 +10,7 @@ from sandbox.recipes.python_choice import Choice, Python, choose_python
 from sandbox.recipes.python_versions import wanted_python
 
 PROJECT = '[project]\nname = "p"\nrequires-python = "{}"\n'
+POETRY = '[tool.poetry.dependencies]\npython = "{}"\n'
 
 
 def checkout(folder: Path, files: Mapping[str, str]) -> Path:
@@ -60,6 +61,22 @@ def test_the_best_version_of_what_a_file_asks_for(
         {"environment.yml": "dependencies: !!python/object:os.system\n"},
         {"setup.py": "setup(python_requires=read())\n"},
         {"setup.cfg": "[metadata]\nclassifiers = Programming Language :: Python :: 3.7\n"},
+        {"pyproject.toml": PROJECT.format("==3." + "9" * 5000)},
+        {
+            "pyproject.toml": PROJECT.format(
+                "==3." + "9" * 400 + "".join(f",!=3.{n}" for n in range(40))
+            )
+        },
+        {"pyproject.toml": PROJECT.format(",".join(f"!=3.9.{n}" for n in range(31)))},
+        {"pyproject.toml": POETRY.format("^" + "9" * 5000)},
+        {"pyproject.toml": POETRY.format("^" + "9" * 400)},
+        {"pyproject.toml": POETRY.format(",".join(["^3.7"] * 200))},
+        {
+            "pyproject.toml": '[tool.poetry.dependencies]\npython = {version = "^'
+            + "9" * 5000
+            + '"}\n'
+        },
+        {"setup.cfg": "[options]\npython_requires = >=3." + "9" * 5000 + "\n"},
     ],
 )
 def test_what_says_nothing_or_cannot_be_read_asks_for_nothing(
