@@ -13,9 +13,11 @@ import pytest
 
 from sandbox.contract import Patch, Sandbox, TestSpec
 from sandbox.grading import grade
+from sandbox.images import prepare
 from sandbox.policy import check_patch
+from sandbox.recipes.steps import Steps
 from sandbox.runner import run_tests
-from tests.sandbox.conftest import opened
+from tests.sandbox.conftest import opened, settings
 from tests.sandbox.hostile.language_fakes import SUITE_GO, SUITES, repository
 from tests.sandbox.hostile.test_languages import LIMITS, prepared_for, verdict_of
 
@@ -122,3 +124,47 @@ def test_a_go_program_may_end_badly_after_its_tests(bubblewrap: Sandbox, tmp_pat
     )
     patch = changed(files, "calc.go", ("a - b", "a + b"), ("left = 0", "left = 3"))
     assert believed(bubblewrap, tmp_path, files, patch, "example.org/calc.TestAdds")
+
+
+RUN = """
+import sys
+from pathlib import Path
+
+import calc
+
+good = calc.add(1, 2) == 3
+failure = "" if good else "<failure message='wrong'/>"
+Path("out").mkdir(exist_ok=True)
+case = f"<testcase classname='calc' name='adds'>{failure}</testcase>"
+Path("out/report.xml").write_text(f"<testsuite>{case}</testsuite>")
+sys.exit(0 if good else 1)
+"""
+REWRITES = """
+import importlib, os
+def rewrite():
+    place = "out/report.xml"
+    text = open(place).read()
+    open(place, "w").write(text.replace("<failure message='wrong'/>", ""))
+    getattr(os, "_ex" + "it")(0)
+importlib.import_module("at" + "exit").register(rewrite)
+
+
+"""
+
+
+def test_a_result_file_may_be_changed_by_the_code_under_test(
+    bubblewrap: Sandbox, tmp_path: Path
+) -> None:
+    files = {"calc/__init__.py": ADD, "check.py": RUN}
+    patch = changed(files, "calc/__init__.py", (ADD, REWRITES.lstrip("\n") + ADD))
+    assert check_patch(patch) is None
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    steps = Steps(test_command="python check.py", report="junit", report_files=("out/*.xml",))
+    found = prepare(bubblewrap, tmp_path, test_command=None, settings=settings(), steps=steps)
+    suite = TestSpec(found.image, found.command)
+    (name,) = run_tests(bubblewrap, suite, None, LIMITS).statuses
+    suite = TestSpec(found.image, found.command, fail_to_pass=(name,))
+    assert not grade(suite, run_tests(bubblewrap, suite, None, LIMITS)).resolved
+    assert grade(suite, run_tests(bubblewrap, suite, patch, LIMITS)).resolved
