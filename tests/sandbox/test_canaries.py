@@ -67,7 +67,7 @@ def test_unittest_suites_have_them_too(sandbox: Sandbox, by_unittest: TestSpec) 
 
 
 def test_a_runner_that_takes_none_has_none() -> None:
-    assert make("cargo") is None
+    assert make("maven") is None
 
 
 def outcomes(token: str, **changed: str) -> Outcomes:
