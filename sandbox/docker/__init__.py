@@ -94,7 +94,8 @@ class DockerSandbox:
     def python(self, version: str) -> str | None:
         """Have the operator's image for a version under a name of ours; see `Sandbox.python`.
 
-        The name holds the image's id, so an image of another content makes other environments.
+        The name holds the image's id, so an image of another content makes other environments. It
+        is used from now on, however old the image is.
 
         Raises:
             SandboxUnavailableError: the engine does not answer.
@@ -102,11 +103,11 @@ class DockerSandbox:
         found = self._pythons.find(version)
         if found is None:
             return None
-        source, digest = found
-        name = f"python-{version}-{digest[:16]}"
-        repository, _, tag = self._tag(name).partition(":")
-        with self._engine.asked() as client:
-            client.tag(source, repository, tag)
+        name = f"python-{version}-{found.removeprefix('sha256:')[:16]}"
+        ours = self._tag(name)
+        repository, _, tag = ours.partition(":")
+        with in_use(self._settings.cache_dir, ours), self._engine.asked() as client:
+            client.tag(found, repository, tag)
         return name
 
     def build(self, image: str, base: str | None, layer: Path, script: Sequence[str]) -> None:
@@ -119,7 +120,8 @@ class DockerSandbox:
         with locked(self._settings.cache_dir, f"docker-{image}"):
             if not self.has_image(image):
                 start = self._base if base is None else self._tag(base)
-                self._build(image, start, layer, script)
+                with in_use(self._settings.cache_dir, start):
+                    self._build(image, start, layer, script)
 
     def images(self) -> Sequence[StoredImage]:
         """Our images but the one that boxes of today start from; see `Sandbox.images`.

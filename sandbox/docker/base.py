@@ -61,8 +61,8 @@ class PythonImages:
         self._pattern = pattern
         self._missed: dict[str, float] = {}
 
-    def find(self, version: str) -> tuple[str, str] | None:
-        """The name and the id of the image of a version; pulled where it is not there.
+    def find(self, version: str) -> str | None:
+        """The id of the image of a version; pulled where it is not there.
 
         None where none can be had: no registry answers, it has no such image, or a pull does not
         end in time. It is then not asked again for ten minutes: that may cost seconds each time.
@@ -73,8 +73,7 @@ class PythonImages:
         if not self._pattern:
             return None
         wanted = self._pattern.replace(ANY_PYTHON, version)
-        known = self._engine.image_id(wanted) or self._pulled(wanted)
-        return None if known is None else (wanted, known.removeprefix("sha256:"))
+        return self._engine.image_id(wanted) or self._pulled(wanted)
 
     def _pulled(self, wanted: str) -> str | None:
         if time.monotonic() - self._missed.get(wanted, -ASK_AGAIN_S) < ASK_AGAIN_S:

@@ -146,6 +146,9 @@ class Engine:
     def images(self) -> list[StoredImage]:
         """Our images by their tags; `size_bytes` is what each adds to the one it was made from.
 
+        One that has somebody else's name too, as a pulled Python has, is not ours: it would stay
+        where our name is removed.
+
         Raises:
             SandboxUnavailableError: the engine does not answer.
         """
@@ -160,7 +163,7 @@ class Engine:
             )
             for image in found
             for tag in image["RepoTags"] or ()
-            if tag.startswith(OURS)
+            if all(each.startswith(OURS) for each in image["RepoTags"])
         ]
 
     def discard(self, tag: str) -> bool:
