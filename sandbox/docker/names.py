@@ -97,7 +97,7 @@ def _archive() -> bytes:
 
 def _put(client: APIClient, name: str, image: str) -> None:
     config = client.create_host_config(
-        mounts=[docker.types.Mount(TARGET, VOLUME)], network_mode="none"
+        mounts=[docker.types.Mount(TARGET, VOLUME, no_copy=True)], network_mode="none"
     )
     whose = labels(time.time(), LAY_S)
     client.create_container(image, ["true"], name=name, labels=whose, host_config=config)

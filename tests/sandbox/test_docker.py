@@ -1,13 +1,16 @@
 import inspect
+import io
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import docker.errors
+import docker.types
 import pytest
 from docker.api.client import APIClient
 
@@ -16,6 +19,7 @@ from sandbox.contract import Limits
 from sandbox.docker import DockerSandbox
 from sandbox.docker.base import base_image
 from sandbox.docker.engine import FAILURES, Engine, unavailable
+from sandbox.docker.names import Names
 from sandbox.errors import SandboxUnavailableError
 from sandbox.owners import labels
 from tests.sandbox.conftest import opened, settings
@@ -218,6 +222,36 @@ def test_the_file_of_names_is_laid_again_where_an_operator_removed_it(
         assert localhost(sandbox, image) == b"127.0.0.1 localhost\n"
     finally:
         client.remove_volume(volume)
+
+
+def packed(name: str) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return target.getvalue()
+
+
+@pytest.mark.docker
+def test_nothing_of_an_image_goes_into_the_volume_of_the_file_of_names(
+    client: APIClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, tag = f"evoscale-names-test-{uuid4().hex}", "evoscale-test/names:1"
+    monkeypatch.setattr("sandbox.docker.names.VOLUME", volume)
+    client.import_image_from_data(packed("names/secret.py"), repository=tag[:-2], tag="1")
+    mounts = [docker.types.Mount("/seen", volume, no_copy=True)]
+    config = client.create_host_config(mounts=mounts, network_mode="none")
+    try:
+        Names(Engine("runc"), tmp_path).mount(tag)
+        looking = client.create_container(tag, ["true"], host_config=config)["Id"]
+        try:
+            stream = b"".join(client.get_archive(looking, "/seen")[0])
+        finally:
+            client.remove_container(looking)
+    finally:
+        client.remove_volume(volume)
+        client.remove_image(tag)
+    with tarfile.open(fileobj=io.BytesIO(stream)) as archive:
+        assert archive.getnames() == ["seen", "seen/hosts"]
 
 
 def localhost(sandbox: DockerSandbox, image: str) -> bytes:
