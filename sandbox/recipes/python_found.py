@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +25,9 @@ HOMES = (
     ".local/share/mise/installs/python/{version}*/bin", ".asdf/installs/python/{version}*/bin",
 )  # fmt: skip
 """Below a home, where other programs than the system's lay Pythons."""
+SHIMS = "shims"
+"""Version managers' folder of programs, each of which starts the version that is switched on."""
+RELEASE = re.compile(r"\d+(?:\.\d+)*")
 LEFT_OUT = (
     "site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "turtledemo",
     "tkinter", "_tkinter.*", "__phello__", "EXTERNALLY-MANAGED", "config-*", "*.a", "*.opt-?.pyc",
@@ -71,21 +76,48 @@ def _folders(version: str, homes: Sequence[Path] | None) -> Iterator[Path]:
     yield from (Path("/usr/local/bin"), Path("/usr/bin"), *search_path())
     for home in (Path.home(),) if homes is None else homes:
         for pattern in HOMES:
-            yield from sorted(home.glob(pattern.format(version=version)), reverse=True)
+            yield from sorted(
+                home.glob(pattern.format(version=version)), key=_release, reverse=True
+            )
+
+
+def _release(folder: Path) -> tuple[list[int], str]:
+    """What sorts a version manager's folders by release: 3.9.18 after 3.9.2."""
+    name = folder.parent.name
+    numbers = RELEASE.search(name)
+    return [int(part) for part in numbers[0].split(".")] if numbers else [], name
 
 
 def _asked(program: Path) -> Installed | None:
-    argv = [str(program), "-I", "-c", ASKING]
+    """What a program says of itself; asked anew where another one is started by the same file."""
+    ask = _say if program.parent.name == SHIMS else _said
     try:
-        done = subprocess.run(
-            argv, capture_output=True, timeout=ASK_S, check=True, cwd="/",
-            env=fetch_environment("PYENV_"),
-        )  # fmt: skip
-        return Installed.model_validate(json.loads(done.stdout))
+        return ask(program, program.stat().st_mtime_ns)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         # A shim of a version manager ends so where its version is not switched on.
         logger.debug("%s is no interpreter to be used: %s", program, error)
         return None
+
+
+def _say(program: Path, changed_ns: int) -> Installed:
+    """What an interpreter says of itself.
+
+    Raises:
+        OSError: it cannot be started.
+        ValueError: it says something else.
+        SubprocessError: it fails, or takes too long.
+    """
+    del changed_ns  # a part of what its words are remembered by
+    argv = [str(program), "-I", "-c", ASKING]
+    done = subprocess.run(
+        argv, capture_output=True, timeout=ASK_S, check=True, cwd="/",
+        env=fetch_environment("PYENV_"),
+    )  # fmt: skip
+    return Installed.model_validate(json.loads(done.stdout))
+
+
+_said = lru_cache(maxsize=MOST_TRIED * 10)(_say)
+"""The same, remembered until the file changes; a failure is not."""
 
 
 def layer(python: Installed) -> Layer:

@@ -1,6 +1,7 @@
 """Pythons of this machine: where they are looked for, and which of them are passed over."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,31 @@ def test_version_managers_folders_are_looked_into(tmp_path: Path, folder: str) -
     program(tmp_path, folder, json.dumps(SAYS))
     assert installed(NOBODYS, [tmp_path]) == Installed.model_validate(SAYS)
     assert installed("3.98", [tmp_path]) is None
+
+
+def test_the_newest_release_goes_first_and_not_the_last_by_its_letters(tmp_path: Path) -> None:
+    for folder in ("3.99.2", "3.99.18", "3.99-dev"):
+        said = {**SAYS, "executable": f"/opt/{folder}"}
+        program(tmp_path, f".pyenv/versions/{folder}", json.dumps(said))
+    found = installed(NOBODYS, [tmp_path])
+    assert found is not None
+    assert found.executable == "/opt/3.99.18"
+
+
+@pytest.mark.parametrize(("folder", "asked"), [("one", 2), ("shims", 3)])
+def test_a_program_is_asked_again_when_it_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, asked: int
+) -> None:
+    home, log = tmp_path / folder, tmp_path / "log"
+    home.mkdir()
+    place, said = home / f"python{NOBODYS}", json.dumps(SAYS)
+    place.write_text(f"#!/bin/sh\necho asked >>{log}\necho '{said}'\n")
+    place.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home), prepend=":")
+    for changed in (1000, 1000, 2000):
+        os.utime(place, (changed, changed))
+        assert installed(NOBODYS, []) == Installed.model_validate(SAYS)
+    assert len(log.read_text().splitlines()) == asked
 
 
 @pytest.mark.parametrize(
