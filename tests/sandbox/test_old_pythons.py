@@ -110,10 +110,15 @@ def test_where_no_wheels_can_be_had_for_it_the_machines_own_python_is_taken(
     checkout = old_repository(write_repository, 8)
     (checkout / "index").write_text("none")
     (checkout / "setup.py").write_text((checkout / "setup.py").read_text().replace("six", "six<99"))
+    tests = checkout / "test_old.py"
+    tests.write_text(tests.read_text().replace("import six\n", ""))
     made = prepare(sandbox, checkout, test_command=None, settings=settings(python_image=""))
     assert "it cannot be used (no package index answers" in made.recipe
     report = run_tests(sandbox, TestSpec(made.image, made.command), None, LIMITS)
-    assert report.ran or "six" in report.log_tail
+    assert dict(report.statuses) == {
+        **dict.fromkeys(TESTS, TestStatus.PASSED),
+        "test_old.py::test_python": TestStatus.FAILED,  # it is not 3.8 that runs
+    }, report.log_tail
 
 
 @pytest.mark.docker
