@@ -4,6 +4,7 @@ Only root usually may. It is the difference between a limit that the kernel hold
 watched.
 """
 
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from sandbox.contract import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "evoscale-"
+PIDS_PER_NAMESPACE = (5, 14)
+"""The first Linux that counts RLIMIT_NPROC for each user namespace, without any control group."""
 PERIOD_US = 100_000
 YOUNG_S = 60.0
 """An empty group this young belongs to a box that has not entered it yet."""
@@ -63,6 +66,12 @@ def control_group(limits: Limits) -> Iterator[ControlGroup | None]:
     finally:
         if group is not None:
             _remove(group)
+
+
+def kernel_version() -> tuple[int, int]:
+    """This kernel's major and minor version."""
+    major, minor, *_ = platform.release().split(".")
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
 
 
 def existing(name: str) -> ControlGroup:

@@ -15,11 +15,10 @@ from typing import IO, cast
 
 from sandbox.bubblewrap.programs import (
     find_programs,
-    kernel_version,
     mounting_problem,
     seccomp_file,
 )
-from sandbox.cgroups import ControlGroup, control_group
+from sandbox.cgroups import PIDS_PER_NAMESPACE, ControlGroup, control_group, kernel_version
 from sandbox.cgroups import reap as reap_control_groups
 from sandbox.contract import Box, Limits, StoredImage
 from sandbox.directories import HOST_UID, TREES, Store, must_be_enterable
@@ -50,7 +49,6 @@ NO_GROUP = (
     "no control group could be made for a box, as one could when this process began; "
     "make /sys/fs/cgroup writable again, or start anew to have memory watched only"
 )
-PIDS_PER_NAMESPACE = (5, 14)  # the first Linux that counts RLIMIT_NPROC for each user namespace
 
 
 @dataclass(frozen=True, slots=True)

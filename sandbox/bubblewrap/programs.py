@@ -1,7 +1,6 @@
 """What this machine has for boxes without an engine, and whether it lets it work."""
 
 import os
-import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -106,12 +105,6 @@ def _said_by(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 def _unavailable(reason: str) -> SandboxUnavailableError:
     return SandboxUnavailableError("bubblewrap", reason)
-
-
-def kernel_version() -> tuple[int, int]:
-    """This kernel's major and minor version."""
-    major, minor, *_ = platform.release().split(".")
-    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)
 
 
 @contextmanager

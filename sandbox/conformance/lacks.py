@@ -6,8 +6,7 @@ one, whether anything limits them or not.
 
 from collections.abc import Mapping
 
-from sandbox.bubblewrap import PIDS_PER_NAMESPACE
-from sandbox.bubblewrap.programs import kernel_version
+from sandbox.cgroups import PIDS_PER_NAMESPACE, kernel_version
 from sandbox.contract import Sandbox
 
 GVISOR: Mapping[str, str] = {

@@ -15,7 +15,8 @@ import pytest
 import sandbox as package
 from sandbox import images
 from sandbox.bubblewrap import BubblewrapSandbox
-from sandbox.bubblewrap.programs import find_programs, kernel_version
+from sandbox.bubblewrap.programs import find_programs
+from sandbox.cgroups import kernel_version
 from sandbox.contract import Limits
 from sandbox.directories import HOST_UID, Store, must_be_enterable
 from sandbox.errors import SandboxUnavailableError
