@@ -164,5 +164,8 @@ def test_an_image_whose_python_is_another_than_its_name_says_is_not_used(
             made = prepare(DockerSandbox(own), checkout, test_command=None, settings=own)
         finally:
             client.remove_image("evoscale-test/python:3.8-slim")
+            for tag in client.inspect_image(base)["RepoTags"]:
+                if "/python-3.8-" in tag:
+                    client.remove_image(tag)
     assert "it cannot be used" in made.recipe
     assert "it holds Python 3." in made.recipe
