@@ -50,6 +50,7 @@ def main() -> None:
 def prepared(task: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Run]]:
     """The namespace that a task's candidates start from, and its examples; None when it fails."""
     namespace: dict[str, Any] = {"__name__": "candidate"}
+    known = set(sys.modules)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             if task["module"]:
@@ -58,6 +59,8 @@ def prepared(task: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Run]]:
         of = prompted if task["prompted"] else called
         return namespace, [of(text) for text in task["examples"]]
     except BaseException:  # noqa: BLE001 - whatever a package does when it is imported
+        for name in set(sys.modules) - known:  # else the next task would find what is half imported
+            del sys.modules[name]
         return None, []
 
 

@@ -157,6 +157,14 @@ def test_a_set_up_that_fails_leaves_its_candidates_without_answers(boxes):
     assert run_calls([broken, sound], boxes) == [((),), (("1",),)]
 
 
+def test_what_a_failing_set_up_imported_is_not_there_for_the_next_task(boxes):
+    broken = Calls(
+        "f", "import colorsys\nimport no_such\n", ("f(1)",), ("def f(x):\n    return x",)
+    )
+    after = replace(broken, setup="import sys\nassert 'colorsys' not in sys.modules\n")
+    assert run_calls([broken, after] * 2, boxes) == [((),), (("1",),)] * 2
+
+
 def test_a_score_is_a_verdict_for_each_example(boxes):
     sources = [TASK.source, TASK.fixed, "def double(x):\n    return 2", "nonsense ("]
     assert score([TASK] * 4, sources, boxes) == [
