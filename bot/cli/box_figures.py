@@ -217,7 +217,9 @@ def _goals(figures: Figures) -> Iterator[str]:
 
 def _explained(figures: Figures) -> Iterator[str]:
     yield "In a search canaries run beside the tests; they have a line of their own. `docker run`"
-    yield "has no limits and no report to read."
+    yield "has no limits and no report to read. The pool's box waits while the other ways are"
+    yield "measured, as it does while a model writes; so the next one is started after the verdict."
+    yield "Candidates that follow each other within half a second share the cores with its start."
     if HARNESS not in figures.milliseconds:
         return
     yield ""
