@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from engine.line_format import LineEdit, split_lines
 
-_BLOCKS = ("body", "orelse", "finalbody")
+_BLOCKS = ("orelse", "finalbody")
 
 
 def whole_statements(source: str, lines: Collection[int]) -> frozenset[int] | None:
@@ -38,14 +38,18 @@ def _extent(node: ast.stmt) -> range:
     """The lines of a statement, its decorators included and the body of a compound one left out."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     body: list[ast.stmt] = getattr(node, "body", [])
-    first = min(node.lineno, *(each.lineno for each in decorators), node.lineno)
+    first = min([node.lineno, *(each.lineno for each in decorators)])
     last = body[0].lineno - 1 if body else (node.end_lineno or node.lineno)
     return range(first, max(last, node.lineno) + 1)
 
 
 def _between(node: ast.stmt) -> Iterator[int]:
     """The lines between a compound statement's blocks, `else:` and the like, which run unseen."""
-    blocks: list[list[ast.stmt]] = [getattr(node, name, []) for name in _BLOCKS]
+    handlers: list[ast.ExceptHandler] = getattr(node, "handlers", [])
+    first = (
+        handlers[-1].body if handlers else getattr(node, "body", [])
+    )  # handlers run on their own
+    blocks: list[list[ast.stmt]] = [first, *(getattr(node, name, []) for name in _BLOCKS)]
     for before, after in pairwise(block for block in blocks if block):
         yield from range((before[-1].end_lineno or 0) + 1, after[0].lineno)
 

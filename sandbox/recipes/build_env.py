@@ -80,7 +80,7 @@ def main() -> None:
         SITE.mkdir(parents=True, exist_ok=True)
     else:
         # An interpreter reached through a link would look for its library beside the link.
-        sys._base_executable = str(Path(sys.executable).resolve())  # type: ignore[attr-defined]  # noqa: SLF001
+        sys._base_executable = str(Path(sys.executable).resolve())  # type: ignore[attr-defined]  # noqa: SLF001  # venv asks it
         venv.create(ENV, with_pip=False, symlinks=True)
     for wheel in sorted((ENV / "wheels").glob("*.whl")):
         unpack(wheel)

@@ -44,6 +44,11 @@ def test_decorators_and_the_words_between_blocks_belong_to_their_statement(ran, 
     assert whole_statements(BLOCKS, ran) == whole
 
 
+def test_a_handler_that_did_not_run_is_not_reached_with_its_try():
+    source = "try:\n    a = 1\nexcept ValueError:\n    a = 2\nelse:\n    a = 3\nfinally:\n    a = 4"
+    assert whole_statements(source, {1, 2, 6, 8}) == {1, 2, 5, 6, 7, 8}
+
+
 def test_what_does_not_parse_has_no_statements():
     assert whole_statements("def f(:", {1}) is None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.contract import Patch
+from tests.sandbox.hostile.language_fakes import rewriting
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "repos"
 PRODUCTS = {"cargo": "src/lib.rs", "maven": "src/main/java/org/example/Calc.java"}
@@ -88,14 +89,7 @@ class Fake:
     @property
     def patch(self) -> Patch:
         """The patch that puts it there."""
-        path = PRODUCTS[self.runner]
-        old, new = BUGGY[self.runner].splitlines(), self.product.splitlines()
-        return Patch(
-            f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
-            f"@@ -1,{len(old)} +1,{len(new)} @@\n"
-            + "".join(f"-{line}\n" for line in old)
-            + "".join(f"+{line}\n" for line in new)
-        )
+        return rewriting(PRODUCTS[self.runner], BUGGY[self.runner], self.product)
 
 
 def honest(runner: str) -> Fake:

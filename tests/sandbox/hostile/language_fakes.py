@@ -122,14 +122,18 @@ class Fake:
         """The patch that puts the code there."""
         before = textwrap.dedent(self.code).lstrip()
         path = "calc.go" if self.runner == "go" else "index.js"
-        old = product(self.runner, "").splitlines()
-        new = product(self.runner, before, self.body).splitlines()
-        return Patch(
-            f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
-            f"@@ -1,{len(old)} +1,{len(new)} @@\n"
-            + "".join(f"-{line}\n" for line in old)
-            + "".join(f"+{line}\n" for line in new)
-        )
+        return rewriting(path, product(self.runner, ""), product(self.runner, before, self.body))
+
+
+def rewriting(path: str, before: str, after: str) -> Patch:
+    """The patch that gives a file another text, all of it."""
+    old, new = before.splitlines(), after.splitlines()
+    return Patch(
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
+        f"@@ -1,{len(old)} +1,{len(new)} @@\n"
+        + "".join(f"-{line}\n" for line in old)
+        + "".join(f"+{line}\n" for line in new)
+    )
 
 
 def honest(runner: str) -> Fake:
