@@ -91,6 +91,19 @@ def no_patch(found: Found, why: str, distrusted: str | None) -> NoPatch:
     )
 
 
+def stopped_with(found: Found, why: str, failure: str | None) -> NoPatch:
+    """How a search ends that was stopped when it had a patch.
+
+    `failure` is what the last look said against that patch, None where nobody had looked. It may
+    come from the stop, which ends a look at other projects; its own words say so then.
+    """
+    looked = "that nobody had looked at once more"
+    if failure is not None:
+        looked = f"that did not stand its last look: {failure}. No other one was looked at any more"
+    reason = f"{why}A patch was found {looked}"
+    return no_patch(found, why, None).model_copy(update={"reason": reason})
+
+
 def _outcomes(baseline: Baseline, verdict: Verdict) -> tuple[TestOutcome, ...]:
     named = [*baseline.fail_to_pass, *baseline.pass_to_pass][:MAX_LISTED_TESTS]
     return tuple(

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from engine import repo_config, snapshot
 from engine.asking import Asking, HandOut, Patience
 from engine.candidate import Candidate, CodeContext, Iteration, Scored, Select
-from engine.conclusion import Found, no_patch, patched
+from engine.conclusion import Found, no_patch, patched, stopped_with
 from engine.contract import (
     Budget,
     Failed,
@@ -250,17 +250,13 @@ class _Job:
             candidate = choice.scored.candidate
             checked = self.asking.ask(Errand.CHECK, (candidate.iteration, candidate.sample))
             if not isinstance(checked, Checked):
-                return self._unchecked(baseline, pool)
+                return stopped_with(self._found(baseline, pool), self._why_over(), None)
             failure = self._against(baseline, candidate, checked)
             if failure is None:
                 return patched(self._found(baseline, pool), choice, checked)
             if self.engine.stopped():
-                return self._unchecked(baseline, pool)
+                return stopped_with(self._found(baseline, pool), self._why_over(), failure)
             self._distrust(baseline, pool, candidate, failure)
-
-    def _unchecked(self, baseline: Baseline, pool: Sequence[Scored]) -> NoPatch:
-        reason = f"{self._why_over()}A patch was found that nobody had looked at once more"
-        return self._no_patch(baseline, pool).model_copy(update={"reason": reason})
 
     @staticmethod
     def _against(baseline: Baseline, candidate: Candidate, checked: Checked) -> str | None:

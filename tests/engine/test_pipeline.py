@@ -313,7 +313,9 @@ def test_after_a_stop_no_second_winner_is_looked_at(made: Made):
     engine = bench.engine(script, hand_out=count, stopped=lambda: bool(checks))
     outcome = repair(bench.request, engine)
     assert isinstance(outcome, NoPatch)
-    assert outcome.reason.startswith("the search was stopped on request. A patch was found")
+    stood = "the search was stopped on request. A patch was found that did not stand its last look"
+    assert outcome.reason.startswith(stood)
+    assert "when it is turned around so that it can only fail" in outcome.reason
     assert len(checks) == 1
 
 
