@@ -17,7 +17,7 @@ from sandbox.recipes.npm_scripts import Script, choose_script
 from sandbox.recipes.place import PROJECT_NOTES, REPORT
 from sandbox.recipes.steps import HERE, Steps
 
-VERSION = "4"  # raise it when what goes into an image changes
+VERSION = "5"  # raise it when what goes into an image changes
 JOINS = frozenset({"&&", ";"})
 BIN = "node_modules/.bin"
 ENVIRONMENT = {"CI": "1", "NO_COLOR": "1", "FORCE_COLOR": "0", "NODE_ENV": "test"}
@@ -32,6 +32,10 @@ BY_FILE: Mapping[str, tuple[str, ...]] = {
 NODE = ("node", "--test", "--test-reporter=junit", f"--test-reporter-destination={REPORT}")
 BORP = {"borp": ("*.test.js", "test/*.test.js", "test/**/*.test.js"), "node": ()}
 TAP = {"ava": ("--tap",), "tap": ("--reporter=tap",)}
+SCRATCH = {name: f"/tmp/node/{name}" for name in (".vite-temp", ".vite", ".cache")}  # noqa: S108  # in the box
+"""What tools write among the packages, where a box lets nobody: vite its compiled configuration,
+and caches. Links lead from there to these places, which are made with each run.
+"""
 
 
 class JavaScriptRecipe:
@@ -81,7 +85,7 @@ class JavaScriptRecipe:
         def lay(target: Path) -> None:
             place = target / "opt/project"
             dropped = npm_packages.download(wanted, manifest.lock, place)
-            (place / "node_modules").mkdir(exist_ok=True)
+            _link_scratch(place / "node_modules")
             if dropped:
                 note = f"npm does not have {', '.join(dropped)}"
                 notes = target / PROJECT_NOTES.lstrip("/")
@@ -133,6 +137,13 @@ class JavaScriptRecipe:
         return Steps(packages=packages, test_command=_written(script) if script else "")
 
 
+def _link_scratch(packages: Path) -> None:
+    packages.mkdir(exist_ok=True)
+    for name, place in SCRATCH.items():
+        if not os.path.lexists(packages / name):
+            (packages / name).symlink_to(place)
+
+
 def _as_owner_says(manifest: Manifest, wanted: Sequence[str]) -> Manifest:
     """The manifest with this test script, and nothing that would be done before it."""
     words = (word if word in JOINS else shlex.quote(word) for word in wanted if word != "{tests}")
@@ -179,6 +190,7 @@ def command(found: Script, reason: str) -> TestCommand:
         "argv": _after_builds(found, argv),
         "env": {**ENVIRONMENT, **dict(found.environment)},
         "path": [BIN],
+        "scratch": list(SCRATCH.values()),
     }
     return reported(found.runner, order, reason)
 

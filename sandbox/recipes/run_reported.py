@@ -1,8 +1,8 @@
 """Runs a test command and leaves its report where the host looks for it; sent into boxes as text.
 
 Arguments: an order as JSON, then the ids of the tests to run (none: all). The order's `select` says
-how ids become arguments. What a runner prints, or the files it writes (`collect` names them by
-globs), become the one report.
+how ids become arguments, and `scratch` which folders are made first. What a runner prints, or the
+files it writes (`collect` names them by globs), become the one report.
 """
 
 from __future__ import annotations
@@ -120,6 +120,14 @@ def collected(patterns: Sequence[str]) -> bytes:
     return b"<testsuites>" + inner + b"</testsuites>"
 
 
+def make_ready(scratch: Sequence[str], collect: Sequence[str]) -> None:
+    """Make the folders that tools write in, and remove reports that are not of this run."""
+    for place in scratch:
+        Path(place).mkdir(parents=True, exist_ok=True)
+    for old in files_matching(collect):
+        old.unlink()  # of an earlier run, or the repository's own
+
+
 def main() -> None:
     """Run the command, keep its report, exit as it did."""
     order = json.loads(sys.argv[1])
@@ -134,8 +142,7 @@ def main() -> None:
     env = {**box_env, **order.get("env", {})}
     env["PATH"] = ":".join([*map(os.path.abspath, order.get("path", ())), env["PATH"]])
     kind = order.get("output", "")
-    for old in files_matching(order.get("collect", ())):
-        old.unlink()  # of an earlier run, or the repository's own
+    make_ready(order.get("scratch", ()), order.get("collect", ()))
     if kind:
         with output.open("wb") as stream:
             stderr = subprocess.STDOUT if kind == "both" else None

@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import images
-from sandbox.contract import Sandbox
+from sandbox.contract import Sandbox, TestSpec, TestStatus
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import choose, npm_packages
 from sandbox.recipes.javascript import JavaScriptRecipe
 from sandbox.recipes.npm_manifest import read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script
-from tests.sandbox.conftest import WriteRepository
+from sandbox.runner import run_tests
+from tests.sandbox.conftest import LIMITS, WriteRepository
 from tests.sandbox.conftest import settings as sandbox_settings
 
 
@@ -190,15 +191,38 @@ def test_a_replaced_version_is_named(
 ) -> None:
     files = manifest(scripts={"test": "node --test"}, dependencies={"never-had": "9.9.9"})
     monkeypatch.setattr(npm_packages, "download", laid_without)
+    found = prepared(sandbox, write_repository(files))
+    assert "npm does not have never-had 9.9.9" in found.recipe
+
+
+def prepared(sandbox: Sandbox, root: Path) -> images.Environment:
+    """The environment of a repository; without a node here it is a skip."""
     try:
-        found = images.prepare(
-            sandbox, write_repository(files), test_command=None, settings=sandbox_settings()
-        )
+        return images.prepare(sandbox, root, test_command=None, settings=sandbox_settings())
     except ImageBuildError as error:
         if error.step != "toolchain":
             raise
         pytest.skip(str(error))
-    assert "npm does not have never-had 9.9.9" in found.recipe
+
+
+CONFIGURED = {
+    "vitest.config.ts": (
+        "import { defineConfig } from 'vitest/config'\nimport { globals } from './own.js'\n"
+        "export default defineConfig({ test: { globals, include: ['checks/*.ts'] } })\n"
+    ),
+    "own.ts": "export const globals: boolean = true\n",
+    "checks/sum.ts": "test('adds', () => { const sum: number = 1 + 2; expect(sum).toBe(3) })\n",
+}
+
+
+@pytest.mark.parametrize("version", ["1.6.1", "4.1.12"])  # of vite 5 and 8: beside it, elsewhere
+def test_vitest_compiles_its_config_in_a_box(
+    sandbox: Sandbox, write_repository: WriteRepository, version: str
+) -> None:
+    manifested = manifest(scripts={"test": "vitest"}, devDependencies={"vitest": version})
+    found = prepared(sandbox, write_repository({**manifested, **CONFIGURED}))
+    report = run_tests(sandbox, TestSpec(found.image, found.command), None, LIMITS)
+    assert [*report.statuses.values()] == [TestStatus.PASSED], report.log_tail
 
 
 def laid_without(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:

@@ -90,9 +90,6 @@ def test_a_test_within_vitests_source_may_be_rewritten(bubblewrap: Sandbox, tmp_
         "  test('within', () => { expect(add(1, 2)).toBe(3) })\n}\n"
     )
     files["vitest.config.js"] = "export default { test: { includeSource: ['index.js'] } }\n"
-    manifest = json.loads(files["package.json"])  # whose packages lie where no config is compiled
-    manifest["scripts"]["test"] = "vitest run --configLoader runner"
-    files["package.json"] = json.dumps(manifest)
     patch = changed(files, "index.js", ("toBe(3)", "toBe(-1)"))
     assert believed(bubblewrap, tmp_path, files, patch, "index.js > within")
 
