@@ -1,4 +1,4 @@
-"""Reads `pyproject.toml`: standard metadata, and what setuptools, Poetry, Hatch and pytest add."""
+"""Reads `pyproject.toml`: standard metadata, and what build tools, lockers and pytest add."""
 
 import re
 from collections.abc import Mapping
@@ -29,6 +29,8 @@ def read_pyproject(checkout: Path) -> Declared:
     return (
         _standard(data, checkout)
         .plus(_poetry(table(tool, "poetry")))
+        .plus(_groups(table(tool, "pdm", "dev-dependencies")))
+        .plus(Declared(requirements=strings(table(tool, "uv").get("dev-dependencies"))))
         .plus(_setuptools(table(tool, "setuptools"), checkout))
         .plus(Declared(made_up_files=_version_files(tool)))
         .plus(_pytest(tool))
@@ -39,9 +41,7 @@ def _standard(data: Mapping[str, object], checkout: Path) -> Declared:
     project = table(data, "project")
     requirements = strings(project.get("dependencies"))
     for source in (table(project, "optional-dependencies"), table(data, "dependency-groups")):
-        for group, wanted in source.items():
-            if canonicalize_name(group) in TEST_GROUPS:
-                requirements += strings(wanted)
+        requirements += _groups(source).requirements
     groups = {g: _points(table(p)) for g, p in table(project, "entry-points").items()}
     scripts = _points(table(project, "scripts"))
     version = str(project.get("version", ""))
@@ -53,6 +53,12 @@ def _standard(data: Mapping[str, object], checkout: Path) -> Declared:
         requirements=requirements,
         entry_points=groups | ({"console_scripts": scripts} if scripts else {}),
     )
+
+
+def _groups(found: Mapping[str, object]) -> Declared:
+    """What the tests need of lists by group."""
+    lists = [strings(wanted) for g, wanted in found.items() if canonicalize_name(g) in TEST_GROUPS]
+    return Declared(requirements=tuple(line for wanted in lists for line in wanted))
 
 
 def _points(found: Mapping[str, object]) -> dict[str, str]:

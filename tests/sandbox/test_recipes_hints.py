@@ -88,6 +88,41 @@ def test_a_lock_file_that_is_none_pins_nothing(
     assert read_pins(write_repository(dict.fromkeys(names, text))).lines == ()
 
 
+@pytest.mark.parametrize(
+    ("python", "expected"), [("3.8", "six==1.15.0"), ("3.12", "six==1.16.0"), ("3.9", None)]
+)
+def test_of_several_versions_the_one_for_this_python_is_pinned(
+    write_repository: WriteRepository, python: str, expected: str | None
+) -> None:
+    older, newer = "python_full_version < '3.9'", "python_full_version >= '3.10'"
+    entry = '[[package]]\nname = "six"\nversion = "{}"\n{}\n'
+    uv = [("1.15.0", f'resolution-markers = ["{older}"]')]
+    uv.append(("1.16.0", f'resolution-markers = ["{newer}", "os_name == \'none\'"]'))
+    poetry = [("1.15.0", f'markers = "{older}"'), ("1.16.0", f'markers = {{main = "{newer}"}}')]
+    pdm = [("1.15.0", f'marker = "{older}"'), ("1.16.0", f'marker = "{newer}"')]
+    for file, entries in (("uv.lock", uv), ("poetry.lock", poetry), ("pdm.lock", pdm)):
+        text = "".join(entry.format(*each) for each in entries)
+        root = write_repository({file: text})
+        here = {"python_full_version": f"{python}.1", "python_version": python}
+        assert read_pins(root, here).lines == ((expected,) if expected else ()), file
+        (root / file).unlink()
+
+
+def test_a_version_from_an_index_of_the_owners_choice_is_pinned(
+    write_repository: WriteRepository,
+) -> None:
+    entry = '[[package]]\nname = "six"\nversion = "1.16.0"\n[package.source]\ntype = "legacy"\n'
+    text = entry + 'url = "https://example.org/simple"\nreference = "ours"\n'
+    assert read_pins(write_repository({"poetry.lock": text})).lines == ("six==1.16.0",)
+
+
+def test_what_lockers_call_development_is_asked_for(write_repository: WriteRepository) -> None:
+    text = '[tool.uv]\ndev-dependencies = ["six>=1"]\n[tool.pdm.dev-dependencies]\n'
+    text += 'test = ["attrs"]\nlint = ["ruff"]\n'
+    project = read_project(write_repository({"pyproject.toml": text}))
+    assert project.requirements == ("attrs", "six>=1")
+
+
 def test_another_lock_file_makes_another_environment_and_the_same_code_does_not(
     write_repository: WriteRepository,
 ) -> None:
