@@ -80,11 +80,13 @@ class JavaScriptRecipe:
         """
         manifest = read_manifest(checkout)
         wanted = manifest.wanted if packages is None else _asked(packages)
-        key = json.dumps([VERSION, sorted(wanted.items()), manifest.lock])
+        # npm refuses what is said both by the owners and by a lock, so theirs stands alone.
+        overrides = manifest.overrides if packages is None else {}
+        key = json.dumps([VERSION, sorted(wanted.items()), manifest.lock, overrides])
 
         def lay(target: Path) -> None:
             place = target / "opt/project"
-            dropped = npm_packages.download(wanted, manifest.lock, place)
+            dropped = npm_packages.download(wanted, manifest.lock, place, overrides)
             _link_scratch(place / "node_modules")
             if dropped:
                 note = f"npm does not have {', '.join(dropped)}"

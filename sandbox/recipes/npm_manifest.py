@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.recipes.declared import table, text_of, yaml_of
+from sandbox.recipes.declared import table, text_of
+from sandbox.recipes.npm_locks import GROUPS, NpmPins, read_pnpm, read_yarn
 
 NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
 RANGE = re.compile(r"[\w.\s<>=^~|*+-]*")
 ALIAS = re.compile(r"npm:(?:@[\w.~-]+/)?[\w.~-]+(?:@[\w.<>=^~|*+-]+)?")
-GROUPS = ("dependencies", "optionalDependencies", "peerDependencies", "devDependencies")
 NEEDLESS = re.compile(
     r"(?:@[\w-]+/)?(?:eslint|prettier|husky|lint-staged|standard|xo|tslint|stylelint|commitlint)\b.*"
     r"|@(?:arethetypeswrong|commitlint|semantic-release|changesets|release-it|size-limit)/.*"
@@ -24,7 +24,6 @@ NEEDLESS = re.compile(
     r"|publint|jackspeak-cli|size-limit|jsdoc|dox|es-dev-server|playwright.*|puppeteer.*"
 )
 """Development tools of style, release and browsers: most of a download and nothing of a test."""
-YARN_KEY = re.compile(r'^"?(@?[^@"\s]+)@(?:npm:)?([^",]+)', re.MULTILINE)
 VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+][\w.+-]+)?")
 PATH_LIKE = re.compile(r"\s*\..*|.*\.(?:tgz|tar|tar\.gz)\s*", re.DOTALL | re.IGNORECASE)
 """What npm takes for a folder or an archive although it has no slash."""
@@ -38,7 +37,10 @@ LOCK_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a repository asks of npm. `pinned_by` is the lock file that was read, if any."""
+    """What a repository asks of npm. `pinned_by` is the lock file that was read, if any.
+
+    `lock` is npm's own, `overrides` the versions of another's for what is not asked for directly.
+    """
 
     name: str
     scripts: Mapping[str, str]
@@ -47,6 +49,7 @@ class Manifest:
     pinned_by: str
     main: str
     declared: frozenset[str]
+    overrides: Mapping[str, str]
 
 
 def read_manifest(checkout: Path) -> Manifest:
@@ -69,11 +72,12 @@ def read_manifest(checkout: Path) -> Manifest:
     return Manifest(
         name=str(data.get("name", "")),
         scripts=scripts,
-        wanted={**wanted, **pins},
+        wanted={**wanted, **pins.direct},
         lock=lock,
         pinned_by=pinned_by,
         main=str(data.get("main", "")),
         declared=frozenset(declared),
+        overrides=pins.overrides,
     )
 
 
@@ -96,8 +100,8 @@ def _object(text: str) -> Mapping[str, object]:
         return {}
 
 
-def _pins(checkout: Path, wanted: Mapping[str, str]) -> tuple[dict[str, str], str, str]:
-    """Exact versions of direct dependencies, npm's own lock made safe, and whose lock it was."""
+def _pins(checkout: Path, wanted: Mapping[str, str]) -> tuple[NpmPins, str, str]:
+    """Another program's pins, npm's own lock made safe, and whose lock it was."""
     for name in LOCKS:
         path = checkout / name
         text = text_of(path, LOCK_BYTES)
@@ -105,10 +109,10 @@ def _pins(checkout: Path, wanted: Mapping[str, str]) -> tuple[dict[str, str], st
             continue
         if name.endswith(".json"):
             lock = _safe_lock(_object(text))
-            return {}, lock, name if lock else ""
-        pins = _yarn_pins(text, wanted) if name == "yarn.lock" else _pnpm_pins(text, wanted)
-        return pins, "", name if pins else ""
-    return {}, "", ""
+            return NpmPins(), lock, name if lock else ""
+        pins = read_yarn(text, wanted) if name == "yarn.lock" else read_pnpm(text, wanted)
+        return pins, "", name if pins.direct else ""
+    return NpmPins(), "", ""
 
 
 def _safe_lock(lock: Mapping[str, object]) -> str:
@@ -137,31 +141,3 @@ def _safe_entry(entry: Mapping[str, object]) -> dict[str, object]:
         if needed:
             kept[group] = needed
     return kept
-
-
-def _yarn_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    pins: dict[str, str] = {}
-    for block in re.split(r"\n(?=\S)", text):
-        head, _, body = block.partition(":\n")
-        version = re.search(r'^\s+version:?\s+"?([\w.+-]+)"?\s*$', body, re.MULTILINE)
-        for key in head.split(", ") if version else ():
-            match = YARN_KEY.match(key.strip())
-            if match and version and wanted.get(match[1]) == match[2].strip():
-                pins[match[1]] = version[1]
-    return pins
-
-
-def _pnpm_pins(text: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    try:
-        lock = table(yaml_of(text))
-    except ValueError:
-        return {}
-    root = table(lock, "importers", ".") or lock
-    pins: dict[str, str] = {}
-    for group in GROUPS:
-        for name, found in table(root, group).items():
-            version = str(found.get("version", "")) if isinstance(found, Mapping) else str(found)
-            version = version.split("(")[0].split("_")[0]
-            if name in wanted and re.fullmatch(r"\d[\w.+-]*", version):
-                pins[name] = version
-    return pins

@@ -46,8 +46,12 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
+def download(
+    wanted: Mapping[str, str], lock: str, place: Path, overrides: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Lay `node_modules` below a directory; gives what cannot be had as it is asked for.
+
+    `lock` is the text of npm's own lock file, `overrides` what another's says in npm's words.
 
     Raises:
         ImageBuildError: no npm, no registry that answers, too much, or not in time; says which.
@@ -55,34 +59,45 @@ def download(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ..
     """
     place.mkdir(parents=True, exist_ok=True)
     asked = dict(wanted)
+    pins = dict(overrides or {})
     dropped: list[str] = []
     deadline = time.monotonic() + DOWNLOAD_S
     for _ in range(TRIES):
         if not asked:
             break
-        said = _npm(asked, lock, place, deadline)
+        said = _npm(asked, lock, pins, place, deadline)
         if said is None:
             break
-        missing = {name for name in MISSING.findall(said) if name in asked}
-        if not missing:
+        named = set(MISSING.findall(said))
+        missing = named & asked.keys()
+        if not missing and not (pins and named):
             public = without_places(said)
             raise ImageBuildError(STEP, _reason(public), public[-TAIL:])
         gone = {name for name in missing if asked[name] == ANY}
         dropped += [f"{name} {asked[name]}" for name in sorted(missing - gone)]
+        dropped += [f"{name} as it is locked" for name in sorted(named - missing)]
         # A registry that lags behind has an older one, which is more use than none.
         asked = {n: ANY if n in missing else text for n, text in asked.items() if n not in gone}
-        lock = ""
+        lock, pins = "", {}
     for name in ("package.json", "package-lock.json"):
         (place / name).unlink(missing_ok=True)
     return tuple(dropped)
 
 
-def _npm(asked: Mapping[str, str], lock: str, place: Path, deadline: float) -> str | None:
+def _npm(
+    asked: Mapping[str, str], lock: str, pins: Mapping[str, str], place: Path, deadline: float
+) -> str | None:
     """One installation; what npm said where it failed, else None."""
     npm = which("npm")
     if npm is None:
         raise ImageBuildError(STEP, "this machine has no 'npm'; install it (Debian: 'npm')")
-    manifest = {"name": "environment", "version": "0.0.0", "private": True, "dependencies": asked}
+    manifest = {
+        "name": "environment",
+        "version": "0.0.0",
+        "private": True,
+        "dependencies": asked,
+        "overrides": pins,
+    }
     (place / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
     if lock:
         (place / "package-lock.json").write_text(lock, encoding="utf-8")

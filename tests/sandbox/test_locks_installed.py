@@ -22,6 +22,17 @@ PYTHON = (
     "import importlib.metadata as m, json\n"
     "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))\n"
 )
+NODE = (
+    "const fs = require('fs'), path = require('path'), found = {};\n"
+    "const walk = (place, shown) => { for (const name of fs.readdirSync(place)) {\n"
+    "  const inner = path.join(place, name);\n"
+    "  if (name.startsWith('.')) continue;\n"
+    "  if (name.startsWith('@')) { walk(inner, shown + name + '/'); continue }\n"
+    "  found[shown + name] = JSON.parse(fs.readFileSync(inner + '/package.json')).version;\n"
+    "  if (fs.existsSync(inner + '/node_modules')) walk(inner + '/node_modules', shown + name + ' > ')\n"
+    "} };\n"
+    "walk('node_modules', ''); console.log(JSON.stringify(found))\n"
+)
 COMMON = {"iniconfig": "2.1.0"}
 PYTHONS = {
     "uv": {
@@ -38,6 +49,16 @@ PYTHONS = {
     },
 }  # fmt: skip
 """By tool, for a Python from 3.11 on: the first two locks hold other versions for 3.8."""
+NODES = {
+    "chalk": "4.1.0",
+    "ansi-styles": "4.2.1",
+    "@types/color-name": "1.1.5",
+    "color-convert": "2.0.1",
+    "color-name": "1.1.4",
+    "supports-color": "7.1.0",
+    "has-flag": "3.0.0",
+    "supports-color > has-flag": "4.0.0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +94,13 @@ def test_a_python_environment_is_what_its_lock_says(
     had.pop("reader")
     assert had == {**COMMON, **PYTHONS[tool]}, recipe
     assert f"versions of {tool}.lock" in recipe
+
+
+@pytest.mark.parametrize("tool", ["yarn-classic", "yarn-berry", "pnpm"])
+def test_a_node_environment_is_what_its_lock_says(
+    bubblewrap: Sandbox, tmp_path: Path, tool: str
+) -> None:
+    root = shutil.copytree(LOCKS / tool, tmp_path / "repository")
+    (root / "painter.test.js").write_text("require('node:test')('paints', () => {})\n")
+    had, recipe = installed(bubblewrap, root, "node", "-e", NODE)
+    assert had == NODES, recipe

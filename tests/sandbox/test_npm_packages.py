@@ -97,6 +97,21 @@ def test_downloads_are_not_told_our_secrets(
     assert f"HOME={Path.home()}\n" not in (tmp_path / "npm.env").read_text()
 
 
+def test_a_locked_version_that_cannot_be_had_is_told_and_another_taken(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "npm error notarget No matching version found for below@1.0.9."
+    program(
+        programs / "npm",
+        f"if grep -q 1.0.9 package.json; then echo '{said}' >&2; exit 1; fi\nmkdir node_modules",
+    )
+    monkeypatch.setattr(npm_packages, "which", lambda name: programs / name)
+    place = tmp_path / "place"
+    dropped = npm_packages.download({"a": "1.0.0"}, "", place, {"below": "1.0.9"})
+    assert dropped == ("below as it is locked",)
+    assert (place / "node_modules").is_dir()
+
+
 NPM_SAID = """npm error code E404
 npm error 404 Not Found - GET https://user:word@mirror.internal:4873/@a%2fb - Not found
 npm error request failed, reason: getaddrinfo mirror.internal mirror.internal:4873 10.1.2.3:4873

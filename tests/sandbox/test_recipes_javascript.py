@@ -160,6 +160,89 @@ def test_locks_of_three_kinds_pin(write_repository: WriteRepository) -> None:
     assert (found.wanted["a"], found.pinned_by) == ("1.3.0", "pnpm-lock.yaml")
 
 
+YARN_CLASSIC = """# yarn lockfile v1
+
+a@^1.0.0:
+  version "1.4.2"
+"@b/c@^2.0.0", "@b/c@>= 2 < 4":
+  version "2.0.1"
+"@b/c@^2.10.0":
+  version "2.10.0"
+other@^1:
+  version "1.0.0"
+"short@npm:long@^1":
+  version "1.0.0"
+"address@https://example.org/x.tgz":
+  version "1.0.0"
+huge@*:
+  version "{huge}.0.0"
+"""
+YARN_BERRY = """__metadata:
+  version: 8
+
+"a@npm:^1.0.0":
+  version: 1.4.2
+"@b/c@npm:^2.0.0, @b/c@npm:2":
+  version: 2.0.1
+"@b/c@npm:^2.10.0":
+  version: 2.10.0
+"other@npm:^1":
+  version: 1.0.0
+"own@workspace:.":
+  version: 0.0.0-use.local
+"other@patch:other@npm%3A^1#x.patch":
+  version: 1.0.0
+"""
+PNPM_9 = """lockfileVersion: '9.0'
+importers: {.: {dependencies: {a: {specifier: ^1.0.0, version: 1.4.2(x@1.0.0)}}}}
+packages:
+  a@1.4.2: {}
+  '@b/c@2.0.1': {}
+  '@b/c@2.10.0': {}
+  other@1.0.0: {}
+  x@https://example.org/x.tgz: {version: 1.0.0}
+"""
+PNPM_6 = """lockfileVersion: '6.0'
+dependencies: {a: {specifier: ^1.0.0, version: 1.4.2(x@1.0.0)}}
+packages:
+  /a@1.4.2(x@1.0.0): {}
+  /@b/c@2.0.1: {}
+  /@b/c@2.10.0: {}
+  /other@1.0.0(a@1.4.2): {}
+  github.com/x/y/0123: {name: y, version: 1.0.0}
+"""
+PNPM_5 = """lockfileVersion: 5.4
+dependencies: {a: 1.4.2_x@1.0.0}
+packages: {/a/1.4.2_x@1.0.0: {}, /@b/c/2.0.1: {}, /@b/c/2.10.0: {}, /other/1.0.0: {}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("yarn.lock", YARN_CLASSIC.replace("{huge}", "9" * 5000)),
+        ("yarn.lock", YARN_BERRY),
+        ("pnpm-lock.yaml", PNPM_9),
+        ("pnpm-lock.yaml", PNPM_6),
+        ("pnpm-lock.yaml", PNPM_5),
+    ],
+    ids=["yarn 1", "yarn 4", "pnpm 9", "pnpm 8", "pnpm 7"],
+)
+def test_a_lock_pins_what_the_dependencies_need_too(
+    write_repository: WriteRepository, file: str, text: str
+) -> None:
+    found = read_manifest(
+        write_repository({**manifest(dependencies={"a": "^1.0.0", "x": "*"}), file: text})
+    )
+    assert found.wanted == {"a": "1.4.2", "x": "*"}
+    assert list(found.overrides.items()) == [
+        ("@b/c@^2.10.0", "2.10.0"),  # the highest first: npm takes the first that fits
+        ("@b/c@^2.0.1", "2.0.1"),
+        ("a", "1.4.2"),
+        ("other", "1.0.0"),
+    ]
+
+
 def test_npms_own_lock_loses_its_addresses(write_repository: WriteRepository) -> None:
     packages = {
         "": {"name": "x"},
@@ -225,7 +308,10 @@ def test_vitest_compiles_its_config_in_a_box(
     assert [*report.statuses.values()] == [TestStatus.PASSED], report.log_tail
 
 
-def laid_without(wanted: Mapping[str, str], lock: str, place: Path) -> tuple[str, ...]:
+def laid_without(
+    wanted: Mapping[str, str], lock: str, place: Path, overrides: Mapping[str, str]
+) -> tuple[str, ...]:
+    assert not overrides
     place.mkdir(parents=True)
     return tuple(f"{name} {asked}" for name, asked in wanted.items() if not lock)
 
