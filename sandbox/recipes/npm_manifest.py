@@ -18,6 +18,7 @@ RANGE = re.compile(r"[\w.\s<>=^~|*+-]*")
 ALIAS = re.compile(r"npm:(?:@[\w.~-]+/)?[\w.~-]+(?:@[\w.<>=^~|*+-]+)?")
 NEEDLESS = re.compile(
     r"(?:@[\w-]+/)?(?:eslint|prettier|husky|lint-staged|standard|xo|tslint|stylelint|commitlint)\b.*"
+    r"|typescript-eslint|@(?:typescript-eslint|eslint|biomejs)/.*"
     r"|@(?:arethetypeswrong|commitlint|semantic-release|changesets|release-it|size-limit)/.*"
     r"|np|aud|auto-changelog|safe-publish-latest|npmignore|in-publish|evalmd|semantic-release"
     r"|release-it|standard-version|typedoc.*|coveralls|codecov|nyc|airtap|browserify|karma.*"

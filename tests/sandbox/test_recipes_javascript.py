@@ -132,6 +132,15 @@ def test_an_unknown_runner_is_told(write_repository: WriteRepository) -> None:
         JavaScriptRecipe().commands(root, None)
 
 
+STYLE = (
+    "eslint-x",
+    "@eslint/js",
+    "typescript-eslint",
+    "@typescript-eslint/parser",
+    "@biomejs/biome",
+)
+
+
 def test_only_packages_of_the_registry_are_asked_for(write_repository: WriteRepository) -> None:
     asked = {
         "good": "^1.2.3 || 2.x",
@@ -142,7 +151,7 @@ def test_only_packages_of_the_registry_are_asked_for(write_repository: WriteRepo
         "address": "http://169.254.169.254/x.tgz",
         "../up": "1",
     }
-    root = write_repository(manifest(dependencies=asked, devDependencies={"eslint-x": "1"}))
+    root = write_repository(manifest(dependencies=asked, devDependencies=dict.fromkeys(STYLE, "1")))
     assert set(read_manifest(root).wanted) == {"good", "alias"}
 
 
