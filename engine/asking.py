@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from engine.errors import EnvironmentLostError, TestsUnavailableError
+from engine.errors import BaseRunsOutdatedError, EnvironmentLostError, TestsUnavailableError
 from engine.leases import Clock
 from engine.orders import Errand, Orders
 from engine.store import CandidateState, JobStore, StoredCandidate
@@ -17,7 +17,9 @@ from engine.workshop import (
     ANSWER,
     REBUILD,
     Checked,
+    Outdated,
     Prepared,
+    Setback,
     Trouble,
     Unbuilt,
     order_name,
@@ -32,6 +34,7 @@ NOBODY = {
 }
 
 Slot = tuple[int, int]
+Said = Prepared | Checked | Trouble | Outdated | Unbuilt
 HandOut = Callable[[Errand, str, int, int], None]
 
 
@@ -53,7 +56,8 @@ class Patience:
 class Asking:
     """What one job asks for. `stopped()` says that its work is not wanted any more.
 
-    `most_left_out_s`: so much waiting behind other jobs is not counted, in all its starts.
+    `most_left_out_s`: so much waiting behind other jobs is not counted, in all its starts, of which
+    this is number `attempt`.
     """
 
     job_id: str
@@ -64,6 +68,7 @@ class Asking:
     clock: Clock
     patience: Patience
     most_left_out_s: float
+    attempt: int = 0
 
     def ask(self, errand: Errand, slot: Slot) -> Prepared | Checked | None:
         """Have an errand done and wait for its answer; None when the search is stopped before.
@@ -71,11 +76,11 @@ class Asking:
         Raises:
             TestsUnavailableError: whoever did it failed, or nobody does; the next start asks again.
             EnvironmentLostError: what it needs cannot be built any more.
+            BaseRunsOutdatedError: the tests at the base commit have to run again first.
         """
         name, queue = order_name(errand, slot), Queue(self)
-        self._forget_trouble(name)  # an earlier start's, which waited no longer
         handed_out, seen, stopped = -self.patience.again_s, time.monotonic(), None
-        while (found := self.orders.answered(self.job_id, name)) is None:
+        while (found := self._heard(name)) is None:
             now = time.monotonic()
             if now - handed_out > self.patience.again_s:
                 handed_out = now
@@ -92,13 +97,28 @@ class Asking:
             queue.wait()
         return self._result(name, found)
 
-    def _result(self, name: str, found: str) -> Prepared | Checked:
-        answer = ANSWER.validate_json(found)
+    def _heard(self, name: str) -> Said | None:
+        """What was answered to this start of the search; what was said to an earlier is forgotten.
+
+        A result counts whoever asked for it. Testers may fail long after the start that they were
+        busy for, when the next one has begun.
+        """
+        found = self.orders.answered(self.job_id, name)
+        answer = None if found is None else ANSWER.validate_json(found)
+        if not isinstance(answer, Setback) or answer.attempt == self.attempt:
+            return answer
+        if answer.attempt < self.attempt:
+            self.orders.forget(self.job_id, name)
+        return None
+
+    def _result(self, name: str, answer: Said) -> Prepared | Checked:
         if isinstance(answer, Prepared | Checked):
             return answer
         self.orders.forget(self.job_id, name)
         if isinstance(answer, Unbuilt):
             raise EnvironmentLostError(answer.reason, answer.log, answer.tried)
+        if isinstance(answer, Outdated):
+            raise BaseRunsOutdatedError
         raise TestsUnavailableError(answer.reason, retryable=answer.retryable)
 
     def tested(
@@ -108,6 +128,7 @@ class Asking:
 
         Raises:
             EnvironmentLostError: what they need cannot be built any more; the next start tries.
+            BaseRunsOutdatedError: the tests at the base commit have to run again first.
         """
         handed_out, queue = time.monotonic(), Queue(self)
         while True:
@@ -116,7 +137,7 @@ class Asking:
             waiting = [slot for slot, r in rows.items() if r.state is CandidateState.SAMPLED]
             if not waiting or over():
                 return rows
-            lost = self.orders.answered(self.job_id, REBUILD)
+            lost = self._heard(REBUILD)
             if lost is not None:
                 self._result(REBUILD, lost)
             if time.monotonic() - handed_out > self.patience.again_s:
@@ -125,22 +146,9 @@ class Asking:
                     self.hand_out(Errand.EVALUATE, self.job_id, *slot)
             queue.wait()
 
-    def begin(self) -> None:
-        """Forget what a tester said to an earlier start after that had ended.
-
-        Several testers may fail at the same build; a start ends with the first, and hears no other.
-        """
-        self._forget_trouble(REBUILD)
-
     def prepares(self) -> bool:
         """Whether somebody is at the tests at the base commit."""
         return self.orders.held(self.job_id, order_name(Errand.PREPARE, (0, 0)))
-
-    def _forget_trouble(self, name: str) -> None:
-        """Forget an order's answer where it is no result, so that it is done again."""
-        found = self.orders.answered(self.job_id, name)
-        if found is not None and isinstance(ANSWER.validate_json(found), Trouble | Unbuilt):
-            self.orders.forget(self.job_id, name)
 
     def _given_up(self, errand: Errand, name: str, stopped_s: float) -> bool:
         """Whether a stop ends the waiting: a look at a winner that has begun is waited for."""

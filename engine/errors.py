@@ -8,6 +8,7 @@ EngineError
 ├── StorageUnwritableError retryable
 ├── TestsUnavailableError  sometimes retryable
 ├── EnvironmentLostError   retryable
+├── BaseRunsOutdatedError  retryable
 └── BadInputError
 """
 
@@ -100,6 +101,18 @@ class EnvironmentLostError(EngineError):
         )
         self.log = log
         self.recipe = recipe
+
+
+class BaseRunsOutdatedError(EngineError):
+    """The tests at the base commit ran without what a later machine can have."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the tests at the base commit ran in an environment that lacked something which can be "
+            "had by now, so they are run again; where that was the last start, ask again"
+        )
 
 
 class BadInputError(EngineError):

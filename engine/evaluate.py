@@ -228,11 +228,11 @@ def evaluate(store: JobStore, bench: Bench, job_id: str, slot: tuple[int, int], 
         bench.ready()
         verdict = _tried(bench, Patch(row.patch))
     if verdict is None:
-        store.tested(job_id, *slot, None, UNTESTED)
+        store.tested(job_id, *slot, None, UNTESTED, owner)
         return True
     note = note_for(bench.baseline, verdict)
     logger.info("candidate %d/%d: %s", *slot, note)
-    store.tested(job_id, *slot, verdict.model_dump_json(), note)
+    store.tested(job_id, *slot, verdict.model_dump_json(), note, owner)
     return True
 
 

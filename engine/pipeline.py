@@ -26,7 +26,12 @@ from engine.contract import (
     Selection,
     Stage,
 )
-from engine.errors import BadInputError, EnvironmentLostError, TestsUnavailableError
+from engine.errors import (
+    BadInputError,
+    BaseRunsOutdatedError,
+    EnvironmentLostError,
+    TestsUnavailableError,
+)
 from engine.evaluate import Verdict, from_row, scored, to_row
 from engine.evolve import Search, evolve
 from engine.leases import Clock
@@ -47,7 +52,7 @@ class Engine:
 
     `hand_out(errand, job_id, iteration, sample)` has an errand done by somebody who holds boxes;
     `stopped()` says that the work is not wanted any more; `clock` counts the job's time over all
-    its starts, from when its tests at the base commit are known.
+    its starts, from when its tests at the base commit are known; `attempt` is the start's number.
     """
 
     model: Model
@@ -63,12 +68,15 @@ class Engine:
     greedy_first: bool = False
     clock: Clock = field(default_factory=Clock)
     patience: Patience = field(default_factory=Patience)
+    attempt: int = 0
 
 
 def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
     """Search for a patch and say what the tests said of it.
 
-    An environment that got lost on the way is an outcome too: it has a log to be shown.
+    An environment that got lost on the way is an outcome too: it has a log to be shown. Where the
+    base runs are outdated, all that was judged by them is forgotten, so that the next start begins
+    with them.
 
     Raises:
         EngineError: the engine could not find out.
@@ -82,6 +90,9 @@ def repair(request: RepairRequest, engine: Engine) -> RepairOutcome:
             return _Job(request, engine, checkout).run()
         except EnvironmentLostError as lost:
             return Failed(reason=str(lost), retryable=True, log=lost.log, recipe=lost.recipe)
+        except BaseRunsOutdatedError as outdated:
+            engine.store.begin_anew(request.job.job_id, engine.attempt)
+            return Failed(reason=str(outdated), retryable=True)
 
 
 class _Job:
@@ -103,6 +114,7 @@ class _Job:
             engine.clock,
             engine.patience,
             most_left_out_s=self.budget.wall_clock_s,
+            attempt=engine.attempt,
         )
 
     def run(self) -> RepairOutcome:
@@ -149,7 +161,6 @@ class _Job:
         What resolves it by its tests and does not stand the last check ends nothing: the next best
         is looked at, and then the search goes on.
         """
-        self.asking.begin()
         pool: list[Scored] = []
         earlier = [from_row(row) for row in self.engine.store.candidates(self.job.job_id)]
         self.say(Stage.SEARCH, note=f"{len(baseline.fail_to_pass)} failing tests to fix")

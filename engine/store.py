@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.exc import IntegrityError
 
 from engine.contract import Progress, RepairJob, RepairOutcome, RepairRequest
-from engine.database import candidates, checkpoints, connect, jobs, migrate, writing
+from engine.database import candidates, checkpoints, connect, jobs, migrate, orders, writing
 
 __all__ = [
     "CandidateState",
@@ -308,9 +308,19 @@ class JobStore:
         return self._changed(change)
 
     def tested(
-        self, job_id: str, iteration: int, sample: int, report: str | None, note: str
+        self,
+        job_id: str,
+        iteration: int,
+        sample: int,
+        report: str | None,
+        note: str,
+        owner: str | None = None,
     ) -> None:
-        """Write a candidate's test report (or why there is none) down; the first one stays."""
+        """Write a candidate's test report (or why there is none) down; the first one stays.
+
+        With `owner` only where the lease is still his: the candidate may be another by now.
+        """
+        holder = () if owner is None else (candidates.c.lease_owner == owner,)
         self._changed(
             candidates.update()
             .where(
@@ -318,6 +328,7 @@ class JobStore:
                 candidates.c.iteration == iteration,
                 candidates.c.sample == sample,
                 candidates.c.state == CandidateState.SAMPLED.value,
+                *holder,
             )
             .values(state=CandidateState.TESTED.value, report=report, note=note, lease_until=0.0)
         )
@@ -339,6 +350,15 @@ class JobStore:
         )
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def begin_anew(self, job_id: str, attempt: int) -> None:
+        """Forget what a job has learnt and asked for, if this is still its latest start."""
+        asked = sa.select(jobs.c.attempts).where(jobs.c.job_id == job_id)
+        with writing(self._engine) as connection:
+            if connection.execute(asked).scalar_one_or_none() != attempt:
+                return
+            for table in (candidates, checkpoints, orders):
+                connection.execute(table.delete().where(table.c.job_id == job_id))
 
     def _changed(self, statement: sa.Update) -> bool:
         with writing(self._engine) as connection:

@@ -176,6 +176,7 @@ def _engine(begun: StoredJob, lost: threading.Event, clock: Clock) -> Engine:
         greedy_first=settings.greedy_first,
         clock=clock,
         patience=Patience(again_s=min(Patience().again_s, settings.lease_s)),
+        attempt=begun.attempts,
     )
 
 

@@ -59,7 +59,7 @@ class Baseline(Document):
     the `flaky` ones, and those that were red without being the issue's subject. `churn`,
     `canaries`, `masked` and `named` are as in `sandbox.contract.TestSpec`; `notes` say what the
     suite did not bear. `impact` is there for suites that are long enough to choose from, in any
-    order.
+    order. `complete` is as in `sandbox.images.Environment`.
     """
 
     image: str
@@ -81,6 +81,7 @@ class Baseline(Document):
     named: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     impact: Impact | None = None
+    complete: bool = True
 
     @property
     def lines_executed(self) -> dict[str, frozenset[int]]:
@@ -135,6 +136,7 @@ def learn(
     red = set(runs.with_status(BAD)) - set(failing.tests)
     return Baseline(
         image=environment.image,
+        complete=environment.complete,
         runner=environment.command.runner,
         command=environment.command.argv,
         fail_to_pass=failing.tests,

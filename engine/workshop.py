@@ -17,14 +17,14 @@ from pydantic import Field, TypeAdapter
 from engine import repo_config, snapshot
 from engine.base_runs import forget
 from engine.contract import Document, Issue, Progress, RepairJob, RepairRequest, Stage
-from engine.errors import EngineError, StorageUnwritableError
+from engine.errors import BaseRunsOutdatedError, EngineError, StorageUnwritableError
 from engine.evaluate import Bench, Verdict, evaluate, from_row, scored, trial_spec, try_patch
 from engine.leases import kept
 from engine.localize import localize
 from engine.neighbours import Asked, Neighbour, neighbours, project_of
 from engine.orders import Errand, Orders
 from engine.selection import choose
-from engine.store import JobState, JobStore
+from engine.store import JobState, JobStore, StoredJob
 from engine.testspec import Baseline, NoBaseline, learn
 from sandbox.contract import Limits, Patch, Sandbox
 from sandbox.errors import ImageBuildError, SandboxError
@@ -74,22 +74,36 @@ class Checked(Document):
     neighbours: tuple[Neighbour, ...] = ()
 
 
-class Trouble(Document):
-    """The workshop, not the tests, failed."""
+class Setback(Document):
+    """The workshop, not the tests, failed.
+
+    `attempt` is the start of the search that it was busy for: a later one does not hear it.
+    """
+
+    reason: str
+    attempt: int = 0
+
+
+class Trouble(Setback):
+    """Anything that no other setback is."""
 
     kind: Literal["trouble"] = "trouble"
-    reason: str
     retryable: bool
 
 
-class Unbuilt(Document):
+class Outdated(Setback):
+    """The base runs lacked something that can be had here, so they have to be made anew."""
+
+    kind: Literal["outdated"] = "outdated"
+
+
+class Unbuilt(Setback):
     """An environment that had been built cannot be built again; `log` and `tried` as in `Prepared`.
 
     It answers the order that needed it, or for candidates, which are no orders, `REBUILD`.
     """
 
     kind: Literal["unbuilt"] = "unbuilt"
-    reason: str
     log: str = ""
     tried: str = ""
 
@@ -99,10 +113,19 @@ class Unbuilt(Document):
         return cls(reason=str(error), log=telling(error.log_tail), tried=error.tried)
 
 
+def setback(error: EngineError | SandboxError) -> Setback:
+    """What is told of an errand that ended so."""
+    if isinstance(error, ImageBuildError):
+        return Unbuilt.by(error)
+    if isinstance(error, BaseRunsOutdatedError):
+        return Outdated(reason=str(error))
+    return Trouble(reason=str(error), retryable=error.retryable)
+
+
 REBUILD = "rebuild"
 """The order under whose name a tester says that it cannot build what candidates need."""
-Answer = Annotated[Prepared | Checked | Trouble | Unbuilt, Field(discriminator="kind")]
-ANSWER: TypeAdapter[Prepared | Checked | Trouble | Unbuilt] = TypeAdapter(Answer)
+Answer = Annotated[Prepared | Checked | Trouble | Outdated | Unbuilt, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Prepared | Checked | Trouble | Outdated | Unbuilt] = TypeAdapter(Answer)
 
 
 def order_name(errand: Errand, slot: tuple[int, int]) -> str:
@@ -175,7 +198,7 @@ class Workshop:
         if stored.stop_requested and errand is not Errand.CHECK:
             return  # a winner that was found before the stop is still looked at
         if errand is Errand.EVALUATE:
-            self._evaluate(stored.request, slot)
+            self._evaluate(stored, stored.request, slot)
             return
         name = order_name(errand, slot)
         if not self.orders.lease(job_id, name, self.owner, self.lease_s):
@@ -184,13 +207,15 @@ class Workshop:
         try:
             with kept(renew, self.lease_s):
                 answer = self._answer(errand, stored.request, slot)
+            if isinstance(answer, Setback):
+                answer = answer.model_copy(update={"attempt": stored.attempts})
             self.orders.answer(job_id, name, self.owner, answer.model_dump_json())
         finally:
             self.orders.release(job_id, name, self.owner)
 
     def _answer(
         self, errand: Errand, request: RepairRequest, slot: tuple[int, int]
-    ) -> Prepared | Checked | Trouble | Unbuilt:
+    ) -> Prepared | Checked | Setback:
         """Do an errand; whatever goes wrong is told to the search, which else waits for nothing."""
         try:
             return (
@@ -198,12 +223,9 @@ class Workshop:
             )
         except StorageUnwritableError:
             raise
-        except ImageBuildError as error:
-            logger.warning("an environment is lost: %s", error)
-            return Unbuilt.by(error)
         except (EngineError, SandboxError) as error:
             logger.warning("an errand could not be done: %s", error)
-            return Trouble(reason=str(error), retryable=error.retryable)
+            return setback(error)
         except OSError as error:
             logger.exception("a file could not be read or written")
             said = error.strerror or type(error).__name__
@@ -234,7 +256,7 @@ class Workshop:
         self.store.checkpoint(job.job_id, BASELINE, baseline.model_dump_json())
         return Prepared()
 
-    def _evaluate(self, request: RepairRequest, slot: tuple[int, int]) -> None:
+    def _evaluate(self, stored: StoredJob, request: RepairRequest, slot: tuple[int, int]) -> None:
         job_id = request.job.job_id
         baseline = self._baseline(job_id)
         if baseline is None:
@@ -243,15 +265,16 @@ class Workshop:
         bench = Bench(self.sandbox, baseline, self._limits(baseline), self.lease_s, ready)
         try:
             evaluate(self.store, bench, job_id, slot, self.owner)
-        except ImageBuildError as error:
-            self._say_unbuilt(job_id, error)
+        except (ImageBuildError, BaseRunsOutdatedError) as error:
+            self._set_back(stored, setback(error))
             raise
 
-    def _say_unbuilt(self, job_id: str, error: ImageBuildError) -> None:
+    def _set_back(self, stored: StoredJob, said: Setback) -> None:
         """Tell the search what its candidates wait for in vain; the first who says it is heard."""
+        job_id = stored.job.job_id
         self.orders.place(job_id, REBUILD)
         if self.orders.lease(job_id, REBUILD, self.owner, self.lease_s):
-            document = Unbuilt.by(error).model_dump_json()
+            document = said.model_copy(update={"attempt": stored.attempts}).model_dump_json()
             self.orders.answer(job_id, REBUILD, self.owner, document)
 
     def _check(self, request: RepairRequest, slot: tuple[int, int]) -> Checked | Trouble:
@@ -312,6 +335,7 @@ class Workshop:
         Raises:
             ImageBuildError: it cannot be built, or what this machine can build is another one, such
                 as one without the packages that no index gives any more.
+            BaseRunsOutdatedError: it is the other way round, the base runs lacked something.
         """
         if self.sandbox.has_image(baseline.image):
             return
@@ -320,6 +344,8 @@ class Workshop:
             self._unpack(request, checkout)
             made = self._environment(request, checkout)
             if made.image != baseline.image:
+                if made.complete and not baseline.complete:
+                    raise BaseRunsOutdatedError
                 error = ImageBuildError(ENVIRONMENT, f"{ANOTHER}: {made.recipe}")
                 error.tried = tried(checkout, steps_of(request, checkout))
                 raise error

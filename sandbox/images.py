@@ -46,12 +46,17 @@ every base image has Python, and nothing comes on top of it.
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An image that holds a repository ready for its tests, and how to run them."""
+    """An image that holds a repository ready for its tests, and how to run them.
+
+    It is not `complete` where something that this machine could not have was done without, so that
+    another machine, or this one later, makes another image of the same checkout.
+    """
 
     image: str
     command: TestCommand
     recipe: str
     built: bool
+    complete: bool = True
 
 
 def bare(sandbox: Sandbox) -> str:
@@ -134,18 +139,19 @@ def _prepared(
         below, others = _toolchains(sandbox, (language, steps), folder)
         choice = _python(sandbox, settings, (language, steps), folder)
         environment = _of_other_python(sandbox, choice, (others, steps), folder, notes)
+        complete = environment is not None or choice.python is None
         if environment is None:
             dependencies = recipe.dependencies(folder, steps.packages)
-            environment = _environment(sandbox, below, (others, dependencies), notes)
+            environment, whole = _environment(sandbox, below, (others, dependencies), notes)
+            complete = complete and whole
         image = name("repo", environment, source.key, tree_hash(checkout))
         built = not sandbox.has_image(image)
         _ensure(sandbox, image, environment, source, checkout)
-    told = reporting_as_told(steps)
-    commands = [told] if told else recipe.commands(folder, steps.test_argv)
+    as_told = reporting_as_told(steps)
+    commands = [as_told] if as_told else recipe.commands(folder, steps.test_argv)
     command = _accepted(sandbox, image, in_folder(commands, steps), settings.limits(), notes)
-    return Environment(
-        image, command, "; ".join([f"{command.runner}: {command.reason}", *notes]), built
-    )
+    told = "; ".join([f"{command.runner}: {command.reason}", *notes])
+    return Environment(image, command, told, built, complete)
 
 
 def _language(folder: Path, steps: Steps) -> str:
@@ -236,8 +242,10 @@ def _of_other_python(
 
 def _environment(
     sandbox: Sandbox, below: str | None, layers: tuple[Sequence[Layer], Layer], notes: list[str]
-) -> str:
+) -> tuple[str, bool]:
     """Build the image of the dependencies; where none can be had, go without them and note it.
+
+    Gives its name, and whether they are in it.
 
     `layers` are the other languages' programs, which stay, and the dependencies. The image without
     dependencies has another name, so the next call tries again.
@@ -251,8 +259,8 @@ def _environment(
         if error.step != WHEELS:
             raise
         notes.append(f"without its dependencies: {error.reason}")
-        return _without_packages(sandbox, others)
-    return image
+        return _without_packages(sandbox, others), False
+    return image, True
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def test_trouble_that_an_earlier_start_did_not_wait_for_costs_the_next_nothing(m
     orders.place(job_id, PREPARE)
     assert orders.lease(job_id, PREPARE, "late", 60.0)
     orders.answer(job_id, PREPARE, "late", Trouble(reason="", retryable=True).model_dump_json())
-    assert isinstance(repair(bench.request, bench.engine([[projects.FIX]])), Patched)
+    assert isinstance(repair(bench.request, bench.engine([[projects.FIX]], attempt=1)), Patched)
 
 
 def test_where_nobody_works_the_job_fails_for_now_and_says_what_to_start(made: Made) -> None:
