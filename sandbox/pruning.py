@@ -1,14 +1,17 @@
 """Images come and go: by age since their last use, and the longest unused when room runs out.
 
 An image that a box or another image needs is never removed; one that is removed too early is built
-again by whoever needs it next.
+again by whoever needs it next. So it is with what pip and npm keep of what they have fetched: they
+fetch again what is missing.
 """
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sandbox.contract import Sandbox, StoredImage
 from sandbox.errors import SandboxError
@@ -19,6 +22,8 @@ logger = logging.getLogger(__name__)
 DAY_S = 86_400.0
 EVERY_S = 60.0
 PRUNE_ROUNDS = 60
+SPARED_S = 600.0
+"""A download may still be writing what is younger; it is killed before it is as old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,44 @@ def prune(sandbox: Sandbox, *, older_than_s: float, most_bytes: int) -> Pruned:
             return Pruned(tuple(removed), freed, sum(image.size_bytes for image in images))
 
 
+def prune_downloads(folder: Path, *, older_than_s: float, most_bytes: int) -> Pruned:
+    """Remove files that package managers have kept for too long, or the longest unused of too many.
+
+    Their time of use is as exact as the file system keeps it, which is often a day.
+    """
+    now = time.time()
+    found = list(_files(folder))
+    wanted = too_many(found, older_than_s=older_than_s, most_bytes=most_bytes, now=now)
+    gone = [each for each in wanted if now - each.used_at > SPARED_S and _removed(Path(each.name))]
+    freed = sum(each.size_bytes for each in gone)
+    left = sum(each.size_bytes for each in found) - freed
+    return Pruned(tuple(each.name for each in gone), freed, left)
+
+
+def _files(folder: Path) -> Iterator[StoredImage]:
+    """The files below a folder, told as images are, while others come and go."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            used_at = max(status.st_atime, status.st_mtime)
+            yield StoredImage(str(path), status.st_size, used_at)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        logger.warning("a kept download stays: %s; delete %s", error, path)
+        return False
+    return True
+
+
 def tend(sandbox: Sandbox, settings: SandboxSettings, stop: threading.Event) -> None:
     """Every minute clear up after killed processes, every hour prune, until told to stop."""
     rounds = 0
@@ -74,6 +117,9 @@ def tend(sandbox: Sandbox, settings: SandboxSettings, stop: threading.Event) -> 
                 age_s = settings.images_days * DAY_S
                 pruned = prune(sandbox, older_than_s=age_s, most_bytes=settings.images_bytes)
                 logger.info("%d images were removed", len(pruned.removed))
+                most = settings.downloads_bytes
+                kept = prune_downloads(settings.downloads, older_than_s=age_s, most_bytes=most)
+                logger.info("%d files of downloads were removed", len(kept.removed))
         except SandboxError as error:
             logger.warning("boxes could not be cleared up: %s", error)
         rounds += 1

@@ -133,6 +133,13 @@ class SandboxSettings(BaseSettings):
         ge=0,
         description="Bytes that all images together may take up; the longest unused go first.",
     )
+    downloads_bytes: int = Field(
+        default=5 * 1024 * MIB,
+        ge=0,
+        description="Bytes that pip and npm may keep of what they have fetched; the longest unused "
+        "go first, and after `EVOSCALE_SANDBOX_IMAGES_DAYS` in any case. Not counted where "
+        "`PIP_CACHE_DIR` or `NPM_CONFIG_CACHE` name a place of the operator's own.",
+    )
     build_wall_clock_s: float = Field(
         default=600.0,
         gt=0,
@@ -149,3 +156,8 @@ class SandboxSettings(BaseSettings):
     def limits(self) -> Limits:
         """The limits for one box."""
         return Limits(self.wall_clock_s, self.memory_bytes, self.cpus, self.pids, self.output_bytes)
+
+    @property
+    def downloads(self) -> Path:
+        """Where package managers keep what they have fetched, unless the operator says where."""
+        return self.cache_dir / "downloads"

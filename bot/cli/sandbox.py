@@ -88,25 +88,28 @@ def prune(
 ) -> None:
     """Remove images by age and size, and what killed processes left; never what is in use.
 
-    Without options the settings decide; workers do the same by themselves every hour.
+    What pip and npm keep goes in the same way. Without options the settings decide; workers do the
+    same by themselves every hour.
     """
     from sandbox.backends import open_sandbox
-    from sandbox.pruning import DAY_S
+    from sandbox.pruning import DAY_S, prune_downloads
     from sandbox.pruning import prune as prune_images
     from sandbox.settings import SandboxSettings
 
     settings = SandboxSettings() if sandbox is None else SandboxSettings(kind=sandbox)
     opened = open_sandbox(settings.kind, settings)
     boxes = opened.reap()
-    pruned = prune_images(
-        opened,
-        older_than_s=(settings.images_days if days is None else days) * DAY_S,
-        most_bytes=settings.images_bytes if keep is None else keep,
-    )
+    age_s = (settings.images_days if days is None else days) * DAY_S
+    most = settings.images_bytes if keep is None else keep
+    pruned = prune_images(opened, older_than_s=age_s, most_bytes=most)
+    most = settings.downloads_bytes if keep is None else keep
+    kept = prune_downloads(settings.downloads, older_than_s=age_s, most_bytes=most)
     if as_json:
-        sys.stdout.write(json.dumps({"boxes": boxes, **asdict(pruned)}) + "\n")
+        told = {"boxes": boxes, **asdict(pruned), "downloads": asdict(kept)}
+        sys.stdout.write(json.dumps(told) + "\n")
         return
-    freed, left = (size / 1024**2 for size in (pruned.freed_bytes, pruned.left_bytes))
+    freed = (pruned.freed_bytes + kept.freed_bytes) / 1024**2
+    left = pruned.left_bytes / 1024**2
     removed = f"{boxes} boxes and {len(pruned.removed)} images removed"
     Console().print(f"{removed}: {freed:.0f} MiB freed, {left:.0f} MiB of images are left")
 

@@ -19,7 +19,7 @@ from sandbox import stops
 from sandbox.errors import ImageBuildError
 from sandbox.recipes.room import Room
 from sandbox.recipes.telling import without_places
-from sandbox.settings import fetch_environment
+from sandbox.settings import SandboxSettings, fetch_environment
 from sandbox.toolchain import which
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
         home = {
             "HOME": scratch,
             "NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"),
-            "NPM_CONFIG_CACHE": str(Path.home() / ".npm"),
+            "NPM_CONFIG_CACHE": str(SandboxSettings().downloads / "npm"),
         }
         set_here = fetch_environment("NPM_CONFIG_")
         there = {name.upper() for name in set_here} - {"HOME"}

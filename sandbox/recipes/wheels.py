@@ -16,7 +16,7 @@ from sandbox import stops
 from sandbox.errors import ImageBuildError
 from sandbox.recipes.layers import program
 from sandbox.recipes.room import MOST_BYTES, Room
-from sandbox.settings import fetch_environment
+from sandbox.settings import SandboxSettings, fetch_environment
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,8 @@ def _watched(argv: Sequence[str], place: Path, left: float) -> subprocess.Comple
     """
     with tempfile.TemporaryDirectory() as scratch:
         room = Room(STEP, (place, Path(scratch)), SMALLER, MOST_BYTES)
-        env = {**fetch_environment("PIP_"), "TMPDIR": scratch}
+        kept = {"PIP_CACHE_DIR": str(SandboxSettings().downloads / "pip")}
+        env = {**kept, **fetch_environment("PIP_"), "TMPDIR": scratch}
         return stops.run(argv, cwd=place, env=env, timeout_s=left, watch=room.check)
 
 

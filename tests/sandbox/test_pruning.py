@@ -1,6 +1,7 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from sandbox.contract import Limits, Sandbox, StoredImage
 from sandbox.directories import FOLDER, Store
 from sandbox.locks import in_use
 from sandbox.owners import LABEL, owner
-from sandbox.pruning import prune, tend, too_many
+from sandbox.pruning import prune, prune_downloads, tend, too_many
+from sandbox.recipes import npm_packages, wheels
+from sandbox.toolchain import which
 from tests.sandbox.conftest import opened, settings
 
 NEVER_S = 1e12
@@ -164,7 +167,9 @@ def test_an_image_of_docker_that_is_being_opened_stays() -> None:
         assert not sandbox.discard(name)
 
 
-def test_tending_ends_when_told_and_outlives_a_machine_that_fails(store: Store) -> None:
+def test_tending_ends_when_told_and_outlives_a_machine_that_fails(
+    store: Store, tmp_path: Path
+) -> None:
     stop = threading.Event()
 
     class Told:
@@ -176,8 +181,58 @@ def test_tending_ends_when_told_and_outlives_a_machine_that_fails(store: Store) 
             stop.set()
             return 0
 
-    tend(Told(), settings(images_bytes=0), stop)  # type: ignore[arg-type]  # as much of a sandbox as is used
+    tend(Told(), settings(images_bytes=0, cache_dir=tmp_path / "cache"), stop)  # type: ignore[arg-type]  # as much of a sandbox as is used
     assert store.images() == []
+
+
+def test_of_kept_downloads_the_longest_unused_go_and_what_may_be_written_now_stays(
+    tmp_path: Path,
+) -> None:
+    for name, age_s in (
+        ("pip/new", 0),
+        ("pip/read", 2000),
+        ("npm/a/old", 3000),
+        ("npm/aged", 9000),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 10)
+        used = time.time() - age_s
+        os.utime(path, (used, used - 90_000))
+    pruned = prune_downloads(tmp_path, older_than_s=8000, most_bytes=20)
+    assert {Path(name).name for name in pruned.removed} == {"aged", "old"}
+    assert (pruned.freed_bytes, pruned.left_bytes) == (20, 20)
+    pruned = prune_downloads(tmp_path, older_than_s=8000, most_bytes=0)
+    assert [Path(name).name for name in pruned.removed] == ["read"]
+    assert prune_downloads(tmp_path / "none", older_than_s=1, most_bytes=0).left_bytes == 0
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("manager", ["pip", "npm"])
+def test_what_was_pruned_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manager: str
+) -> None:
+    monkeypatch.setenv("EVOSCALE_SANDBOX_CACHE_DIR", str(tmp_path))
+    for name in ("PIP_CACHE_DIR", "PIP_NO_CACHE_DIR", "NPM_CONFIG_CACHE", "npm_config_cache"):
+        monkeypatch.delenv(name, raising=False)
+    if manager == "npm" and which("npm") is None:
+        pytest.skip("this machine has no npm")
+
+    def fetch(place: Path) -> bool:
+        if manager == "npm":
+            npm_packages.download({"is-number": "7.0.0"}, "", place)
+            return (place / "node_modules/is-number/package.json").is_file()
+        wheels.download(["iniconfig"], place)
+        return bool(list(place.glob("iniconfig-*.whl")))
+
+    assert fetch(tmp_path / "first")
+    kept = sorted(path for path in (tmp_path / "downloads" / manager).rglob("*") if path.is_file())
+    if not kept:
+        pytest.skip("this index lets nothing be kept")
+    for path in kept[::2]:  # half of it, so that nothing fits together
+        os.utime(path, (1000, 1000))
+    assert prune_downloads(tmp_path / "downloads", older_than_s=3600, most_bytes=MANY).removed
+    assert fetch(tmp_path / "second")
 
 
 def left_behind() -> dict[str, list[str]]:
