@@ -12,7 +12,7 @@ from rich.table import Table
 from bot.errors import BotError
 from engine.errors import EngineError
 from sandbox.errors import SandboxError
-from tests.benchmarks import boxes, candidates, copies, demo, receiver, runtimes, tokens
+from tests.benchmarks import boxes, bugs, candidates, copies, demo, receiver, runtimes, tokens
 
 NOT_MEASURED = (
     BotError,
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[], Figures]] = {
     "copies": copies.measure,
     "receiver": receiver.measure,
     "tokens": tokens.measure,
+    "bugs": bugs.measure,
     "runtimes": runtimes.measure,
     "candidates": candidates.measure,
     "demo": demo.measure,
