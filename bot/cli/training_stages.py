@@ -1,7 +1,7 @@
 """`evoscale train tokenizer|pretrain|sft|mutation|reward`: supervised stages, a command each."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,9 @@ Base = Annotated[Path | None, typer.Option("--base", help="The model's folder to
 Out = Annotated[Path, typer.Option("--out", help="Where model, checkpoint and metrics go.")]
 Tasks = Annotated[Path, typer.Option(help="Executable tasks to train on.")]
 DevTasks = Annotated[Path, typer.Option(help="Executable tasks for the figures.")]
+Size = Annotated[
+    Literal["3M", "7M", "18M"], typer.Option(help="Parameters of a model that begins from nothing.")
+]
 MANY = 1_000_000
 
 
@@ -31,12 +34,13 @@ def tokenizer(
     corpus_file: Corpus = BUILD / "corpus.jsonl",
     folder: Out = BUILD / "tokenizer",
     seed: Seed = 0,
+    size: Size = "7M",
 ) -> None:
     """Train the byte-level BPE on functions of the corpus."""
-    from engine.training.network import Shape
+    from engine.training.network import SIZES
     from engine.training.tokenizer import make_tokenizer
 
-    make_tokenizer(corpus_file, folder, Shape().vocabulary, seed)
+    make_tokenizer(corpus_file, folder, SIZES[size].vocabulary, seed)
     out.print(f"the tokenizer is in {folder}")
 
 
@@ -51,6 +55,7 @@ def pretrain(
     workers: Workers = 2,
     seed: Seed = 0,
     base: Base = None,
+    size: Size = "7M",
     code_loss: Annotated[
         float,
         typer.Option(
@@ -59,11 +64,12 @@ def pretrain(
     ] = 1.0,
 ) -> None:
     """From nothing (or on from --base): language modelling and repair in one pass."""
+    from engine.training.network import SIZES, shape_of
     from engine.training.row_sources import FreshBugs
     from engine.training.sft import SftConfig
 
     if not (tokenizer_folder / "tokenizer.json").is_file():
-        tokenizer(corpus_file, tokenizer_folder, seed)
+        tokenizer(corpus_file, tokenizer_folder, seed, size)
     _train(
         SftConfig(
             FreshBugs(corpus_file),
@@ -71,6 +77,7 @@ def pretrain(
             folder,
             dev=FreshBugs(corpus_file, "dev"),
             base=base,
+            shape=SIZES[size] if base is None else shape_of(base),
             seed=seed,
             wall_clock_s=minutes * 60,
             max_steps=steps,
@@ -90,6 +97,7 @@ def sft(
     base: Base = None,
 ) -> None:
     """Classical SFT: issue and buggy function in, repair out; nothing that was tried before."""
+    from engine.training.network import shape_of
     from engine.training.row_sources import FreshBugs
     from engine.training.sft import SftConfig, fine_tuned
 
@@ -100,6 +108,7 @@ def sft(
         folder,
         dev=FreshBugs(corpus_file, "dev", previous_share=0.0),
         base=base,
+        shape=shape_of(base),
         seed=seed,
         wall_clock_s=minutes * 60,
         max_steps=steps,
@@ -122,22 +131,24 @@ def mutation(
     base: Base = None,
 ) -> None:
     """Mutation SFT, from the base again: the classical model's patches in view, the repair out."""
-    from engine.training.mutation import MutationRows, write_mutation_rows
+    from engine.training.mutation import MutationRows, ensure_mutation_rows
+    from engine.training.network import shape_of
     from engine.training.row_sources import WrittenRows
     from engine.training.sft import SftConfig, fine_tuned
 
     base = base or _embedded()
-    for split, count in (("train", instances), ("dev", max(1, instances // 10))):
-        rows = folder / f"{split}.jsonl"
-        if not rows.is_file():
-            wanted = MutationRows(corpus_file, classical, split, count, seed)
-            write_mutation_rows(wanted, rows, lambda so_far: out.print(f"{so_far:7,} instances"))
+    train, dev = ensure_mutation_rows(
+        MutationRows(corpus_file, classical, "train", instances, seed),
+        folder,
+        lambda so_far: out.print(f"{so_far:7,} instances"),
+    )
     config = SftConfig(
-        WrittenRows(folder / "train.jsonl"),
+        WrittenRows(train),
         base,
         folder,
-        dev=WrittenRows(folder / "dev.jsonl"),
+        dev=WrittenRows(dev),
         base=base,
+        shape=shape_of(base),
         seed=seed,
         wall_clock_s=minutes * 60,
         max_steps=steps,

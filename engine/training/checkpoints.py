@@ -73,6 +73,18 @@ def check_origin(saved: object, wanted: Mapping[str, str], path: Path) -> None:
         raise BadInputError(msg)
 
 
+def claim(path: Path, settings: Mapping[str, object]) -> None:
+    """Note what the files beside `path` are made with, so that no other run takes them for its own.
+
+    Raises:
+        BadInputError: they were made with other settings; names what differs.
+    """
+    told = {name: str(value) for name, value in settings.items()}
+    if path.is_file():
+        check_origin(json.loads(path.read_text(encoding="utf-8")), told, path)
+    path.write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
 def write_config(config: "DataclassInstance", folder: Path) -> None:
     """Write down what a stage was told, beside what it makes."""
     text = json.dumps(asdict(config), default=str, indent=1)

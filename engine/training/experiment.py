@@ -3,7 +3,6 @@
 Training and walks that are on disk are not done again, so a run goes on where it was stopped.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +35,7 @@ from engine.training.arms import (
     walk,
     write_walks,
 )
-from engine.training.checkpoints import check_origin
+from engine.training.checkpoints import claim
 from engine.training.executable import ExecutableTask, read_tasks
 from engine.training.judging import Judge
 from engine.training.names import ARM_NAMES, Baseline, Objective
@@ -102,11 +101,13 @@ def run_experiment(
     """Train what is not trained, walk what is not walked, and work the figures out.
 
     Raises:
-        BadInputError: tasks or models are missing, or an arm is not known.
+        BadInputError: tasks or models are missing, an arm is not known, or the samples that lie
+            there were drawn under other settings.
         SandboxUnavailableError: no box can be opened.
     """
     config.out.mkdir(parents=True, exist_ok=True)
-    _check_out(config)
+    names = ("models", "tasks", "train_tasks", "limit", "rl_steps", "rl_prompts")
+    claim(config.out / "settings.json", {name: getattr(config, name) for name in names})
     tasks = _drawn(read_tasks(config.tasks), config.limit)
     walks: dict[str, list[Walk]] = {}
     for arm in chosen_arms(config.arms):
@@ -122,20 +123,6 @@ def run_experiment(
                 write_walks(path, walk(arm, drawer, tasks, referees, seed))
             walks.setdefault(arm.name, []).extend(read_walks(path))
     return results(walks)
-
-
-def _check_out(config: ExperimentConfig) -> None:
-    """Refuse a folder whose samples were drawn under other settings; note them in a new one.
-
-    Raises:
-        BadInputError: it is such a folder; names what differs.
-    """
-    names = ("models", "tasks", "train_tasks", "limit", "rl_steps", "rl_prompts")
-    told = {name: str(getattr(config, name)) for name in names}
-    path = config.out / "settings.json"
-    if path.is_file():
-        check_origin(json.loads(path.read_text(encoding="utf-8")), told, path)
-    path.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def chosen_arms(names: Sequence[str]) -> list[Arm]:

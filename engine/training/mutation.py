@@ -5,19 +5,22 @@ are right, wrong and of mixed worth, as they will be (arXiv 2505.23604, `pi_M-SF
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
 from engine.errors import BadInputError
 from engine.line_format import apply, parse
 from engine.training.batches import MAX_TOKENS
+from engine.training.checkpoints import claim
 from engine.training.data import RepairRow, write_rows
 from engine.training.policy import MAX_EDIT_TOKENS, Policy, load_policy, seeded
 from engine.training.row_sources import FreshBugs
 
 CONDITIONING_EXAMPLES = 5
 CHUNK = 256
+DEV_SHARE = 10
+"""For so many instances to train on one of the held-out packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,27 @@ class MutationRows:
     count: int
     seed: int = 0
     temperature: float = 1.0
+
+
+def ensure_mutation_rows(
+    wanted: MutationRows, folder: Path, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[Path, Path]:
+    """The files of rows to train on, and of a tenth as many to measure by, made when not there.
+
+    Raises:
+        BadInputError: corpus or model are missing or unreadable, or what lies in the folder was
+            made from others.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder / "rows.json", asdict(wanted))
+    held_out = replace(wanted, split="dev", count=max(1, wanted.count // DEV_SHARE))
+    for each in (wanted, held_out):
+        path = folder / f"{each.split}.jsonl"
+        if not path.is_file():
+            partial = path.with_suffix(".partial")
+            write_mutation_rows(each, partial, on_progress)
+            partial.replace(path)
+    return folder / f"{wanted.split}.jsonl", folder / f"{held_out.split}.jsonl"
 
 
 def write_mutation_rows(

@@ -31,6 +31,35 @@ class Shape:
     vocabulary: int = 4096
 
 
+SIZES = {
+    "3M": Shape(hidden=192, layers=6, heads=3, kv_heads=1, intermediate=512),
+    "7M": Shape(),
+    "18M": Shape(hidden=384, layers=10, heads=6, kv_heads=2, intermediate=1024, vocabulary=6144),
+}
+
+
+def shape_of(folder: Path) -> Shape:
+    """The shape of an exported model.
+
+    Raises:
+        BadInputError: the folder holds none.
+    """
+    path = folder / "config.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Shape(
+            hidden=told["hidden_size"],
+            layers=told["num_hidden_layers"],
+            heads=told["num_attention_heads"],
+            kv_heads=told["num_key_value_heads"],
+            intermediate=told["intermediate_size"],
+            vocabulary=told["vocab_size"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"{folder} holds no model of ours to begin from: {error}"
+        raise BadInputError(msg) from error
+
+
 def new_model(shape: Shape, tokenizer: "PreTrainedTokenizerFast") -> "Qwen2ForCausalLM":
     """A Qwen2 model with random weights, and while it is trained a head that scores lines.
 

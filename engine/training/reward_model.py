@@ -17,7 +17,7 @@ import numpy as np
 from engine.errors import BadInputError
 from engine.line_format import render_edit, render_prompt
 from engine.models.rewrites.kinds import edit_between
-from engine.training.checkpoints import Checkpoint, write_config
+from engine.training.checkpoints import Checkpoint, claim, write_config
 from engine.training.executable import ExecutableTask, read_tasks
 from engine.training.issues import title_of
 from engine.training.judging import Judge
@@ -200,10 +200,13 @@ def train_reward_model(
     """Sample, label, train, export; goes on from the last checkpoint. The model's folder.
 
     Raises:
-        BadInputError: tasks or models are missing or unreadable, or the checkpoint is another's.
+        BadInputError: tasks or models are missing or unreadable, or samples or checkpoint are
+            another run's.
         SandboxUnavailableError: no box can be opened.
     """
     config.out.mkdir(parents=True, exist_ok=True)
+    names = ("tasks", "dev_tasks", "policy", "seed", "samples", "temperature")
+    claim(config.out / "labelled.json", {name: getattr(config, name) for name in names})
     write_config(config, config.out)
     judge = Judge(boxes)
     examples = _labelled(config, "train", config.tasks, judge)
@@ -238,7 +241,8 @@ def _train(
     import torch
 
     optimizer = torch.optim.AdamW(reward.model.parameters(), lr=config.lr, weight_decay=0.01)
-    checkpoint = Checkpoint(config.out, {"seed": config.seed, "base": config.base})
+    names = ("seed", "base", "tasks", "policy", "lr", "tasks_per_step")
+    checkpoint = Checkpoint(config.out, {name: getattr(config, name) for name in names})
     step = checkpoint.load(reward.model, optimizer)
     per_epoch = math.ceil(len(examples) / config.tasks_per_step)
     total = per_epoch * config.epochs

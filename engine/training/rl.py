@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 TOKENS_TOGETHER = 4096
 WARM_UP_STEPS = 5
+ORIGIN = (
+    "tasks", "base", "seed", "objective", "baseline", "iterations", "prompts", "samples", "chains",
+    "temperature", "lr", "reward_model",
+)  # fmt: skip
+"""What two runs must share for one to go on from the other's checkpoint."""
 Floats = NDArray[np.float64]
 
 
@@ -119,8 +124,7 @@ def train_rl(config: RlConfig, boxes: Boxes, on_progress: Callable[[RlProgress],
     write_config(config, config.out)
     policy = load_policy(config.base)
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=config.lr, weight_decay=0.0)
-    origin = {name: getattr(config, name) for name in ("base", "seed", "objective", "baseline")}
-    checkpoint = Checkpoint(config.out, {**origin, "iterations": config.iterations})
+    checkpoint = Checkpoint(config.out, {name: getattr(config, name) for name in ORIGIN})
     first = checkpoint.load(policy.model, optimizer)
     reward_model = load_reward_model(config.reward_model) if config.reward_model else None
     chains = Chains(read_tasks(config.tasks), config, first)
