@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 
 class Site:
-    """What all workers share: a database and snapshots; each worker has a queue of its own."""
+    """What all workers share: a database and snapshots, and with a broker the queues too."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = f"sqlite:///{folder / 'jobs.sqlite3'}"
+    def __init__(self, folder: Path, url: str = "", broker_url: str = "filesystem://") -> None:
+        self.folder, self.broker_url = folder, broker_url
+        self.url = url or f"sqlite:///{folder / 'jobs.sqlite3'}"
         self.database = connect(self.url)
         migrate(self.database)
         self.store, self.orders = JobStore(self.database), Orders(self.database)
@@ -60,13 +60,14 @@ class Site:
             **kept,
             "HOME": str(self.folder),
             "EVOSCALE_ENGINE_DATABASE_URL": self.url,
+            "EVOSCALE_ENGINE_BROKER_URL": self.broker_url,
             "EVOSCALE_ENGINE_BROKER_DIR": str(self.folder / queue),
             "EVOSCALE_ENGINE_SNAPSHOT_DIR": str(self.folder / "snapshots"),
             **more,
         }
 
     def tell(self, queue: str, task: str, *ids: str | int) -> None:
-        assert wake(make_app("filesystem://", self.folder / queue), task, *ids)
+        assert wake(make_app(self.broker_url, self.folder / queue), task, *ids)
 
     def finished(self) -> RepairOutcome | None:
         stored = self.store.get(self.job.job_id)
@@ -77,21 +78,31 @@ class Site:
 
     @contextmanager
     def worker(
-        self, role: str, queue: str, log_name: str, *flags: str, threads: int = 2, **more: str
-    ) -> Iterator[None]:
+        self,
+        role: str,
+        queue: str,
+        log_name: str,
+        *flags: str,
+        threads: int = 2,
+        prefix: Sequence[str] = (),
+        **more: str,
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """A real worker process; one that is asked to end has to."""
-        argv = [sys.executable, *flags, "-m", "bot.cli", "worker", role]
+        argv = [*prefix, sys.executable, *flags, "-m", "bot.cli", "worker", role]
         argv += ["--concurrency", str(threads)]
         with (self.folder / f"{log_name}.log").open("wb") as log:
             process = subprocess.Popen(
                 argv, env=self.environment(queue, **more), cwd=self.folder, stderr=log, stdout=log
             )
         try:
-            yield
+            yield process
             assert process.poll() is None, self.log(log_name)[-3000:]
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
 
     def until(self, look: Callable[[], T | None]) -> T:
         deadline = time.monotonic() + LIMIT_S
