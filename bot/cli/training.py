@@ -35,14 +35,19 @@ def corpus(
         typer.Option(help="Benchmarks (JSONL) whose functions must stay out; repeat it."),
     ] = None,
 ) -> None:
-    """Collect functions from the pinned wheels and the standard library."""
+    """Collect functions from the pinned wheels and the standard library.
+
+    Beside the corpus a manifest says what it was made of, and how many functions each gave.
+    """
     from engine import training
     from engine.training.corpus import build_corpus
-    from engine.training.wheels import fetch_wheels, load_manifest
+    from engine.training.wheels import fetch_wheels, load_manifest, write_counts
 
     manifest = Path(training.__file__).with_name("wheels.toml")
-    fetch_wheels(load_manifest(manifest), wheels)
+    pinned = load_manifest(manifest)
+    fetch_wheels(pinned, wheels)
     counts = build_corpus(manifest, out_file, exclude or [], wheels)
+    write_counts(out_file, pinned, counts)
     for name, count in counts.most_common():
         out.print(f"{count:8,}  {name}")
     out.print(f"{counts.total():8,}  functions in {out_file}")

@@ -1,12 +1,14 @@
 """The pinned wheels that the corpus is read from: fetched as data, checked, never installed."""
 
 import hashlib
+import json
+import platform
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.errors import BadInputError
@@ -40,6 +42,19 @@ def load_manifest(path: Path) -> tuple[Wheel, ...]:
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         msg = f"{path} is no manifest: {error}; it needs [[wheel]] tables with {Wheel.__slots__}"
         raise BadInputError(msg) from error
+
+
+def write_counts(corpus: Path, wheels: Sequence[Wheel], counts: Mapping[str, int]) -> Path:
+    """Write what a corpus was made of beside it, with each package's count; the manifest's path."""
+    with corpus.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    library = {"name": "cpython", "version": platform.python_version(), "licence": "PSF-2.0"}
+    sources = [library, *(asdict(wheel) for wheel in wheels)]
+    packages = [{**source, "count": counts.get(source["name"], 0)} for source in sources]
+    path = corpus.with_suffix(".manifest.json")
+    told = {"corpus": corpus.name, "sha256": digest, "packages": packages}
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 def fetch_wheels(wheels: Sequence[Wheel], folder: Path) -> None:

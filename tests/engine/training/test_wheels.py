@@ -1,3 +1,5 @@
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +7,13 @@ import pytest
 
 from engine import training
 from engine.errors import BadInputError
-from engine.training.wheels import Wheel, check_digest, fetch_wheels, load_manifest
+from engine.training.wheels import (
+    Wheel,
+    check_digest,
+    fetch_wheels,
+    load_manifest,
+    write_counts,
+)
 
 
 def pinned(name: str) -> Wheel:
@@ -34,3 +42,14 @@ def test_what_is_there_is_not_asked_for_again(tmp_path: Path):
     fetch_wheels([wheel], tmp_path)
     with pytest.raises(BadInputError, match="remove it, then try again"):
         check_digest(tmp_path / "here.whl", wheel)
+
+
+def test_the_manifest_beside_a_corpus_counts_every_package_and_holds_its_digest(tmp_path: Path):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("{}\n")
+    wheels = [replace(pinned("rsa"), name=name) for name in ("one", "none")]
+    told = json.loads(write_counts(corpus, wheels, {"cpython": 2, "one": 1}).read_text())
+    assert told["sha256"] == hashlib.sha256(b"{}\n").hexdigest()
+    counts = {each["name"]: each["count"] for each in told["packages"]}
+    assert counts == {"cpython": 2, "one": 1, "none": 0}
+    assert told["packages"][1]["sha256"] == wheels[0].sha256
