@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from engine.training.data import read_rows
 from engine.training.mutation import (
     CONDITIONING_EXAMPLES,
     MutationRows,
+    ensure_mutation_rows,
     usable,
     write_mutation_rows,
 )
@@ -30,6 +32,27 @@ def test_instances_are_the_classical_ones_with_a_models_patches_in_view(
         assert len(row.previous) <= CONDITIONING_EXAMPLES
         assert list(row.previous) == usable(row.previous, row.source)
     assert any(row.previous for row in written)
+
+
+def test_rows_are_made_once_whole_and_never_taken_for_those_of_another_run(
+    corpus_file: Path, tiny_model: Path, tmp_path: Path
+):
+    wanted, folder = MutationRows(corpus_file, tiny_model, "train", 12), tmp_path / "mutation"
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(_: int) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        ensure_mutation_rows(wanted, folder, interrupt)
+    assert not (folder / "train.jsonl").exists()
+    train, dev = ensure_mutation_rows(wanted, folder)
+    assert (len(read_rows(train)), len(read_rows(dev))) == (12, 1)
+    ensure_mutation_rows(wanted, folder, interrupt)
+    with pytest.raises(BadInputError, match="its count differ"):
+        ensure_mutation_rows(replace(wanted, count=13), folder)
 
 
 def test_only_edits_that_apply_are_shown_each_once():
