@@ -15,6 +15,7 @@ from engine.training.shapes import EVOLVING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SAYS = {arm.name: arm.says for arm in ARMS}
 STYLES = {"B": "-", "M": ":", "R": "--"}
@@ -88,8 +89,14 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
             for name, curve in found.pooled.items()
         ],
     )
-    yield from ("", "At equal CPU seconds of drawing:", "")
-    yield from (f"![Solved by CPU seconds]({beside}/seconds.png)", "")
+    yield from ("", "## At equal CPU seconds", "")
+    yield "Solved by any of the samples that so many seconds a task draw; judging is not counted."
+    yield ""
+    yield from table(
+        ["arm", *(f"{budget:g} s" for budget in SECONDS)],
+        [[name, *_within(found, name)] for name in found.pooled],
+    )
+    yield from ("", f"![Solved by CPU seconds]({beside}/seconds.png)", "")
     yield from _goals(found)
     yield from ("", "## Contrasts named beforehand", "")
     yield from table(
@@ -101,6 +108,19 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     )
     yield from ("", "## Beside the published figures", "")
     yield from _published(found)
+
+
+def _within(found: Results, arm: str) -> Iterator[str]:
+    """An arm's rate at each budget of CPU seconds: that of the most samples which it pays for."""
+    for budget in SECONDS:
+        paid = [told for count, told in found.pooled[arm] if count * sample_s(found, arm) <= budget]
+        yield share(paid[-1]) if paid else "-"
+
+
+def sample_s(found: Results, arm: str) -> float:
+    """CPU seconds that an arm takes to draw one sample."""
+    last = found.by_iteration[arm][-1]
+    return last.cpu_s / last.samples_spent
 
 
 def _mixes(found: Results) -> Iterator[str]:
@@ -215,8 +235,7 @@ def draw_plots(found: Results, folder: Path) -> None:
         figure = Figure(figsize=(10.5, 5), layout="constrained")
         axes = figure.subplots()
         for name, curve in found.pooled.items():
-            last = found.by_iteration[name][-1]
-            each = 1.0 if plot == "samples" else last.cpu_s / last.samples_spent
+            each = 1.0 if plot == "samples" else sample_s(found, name)
             _line(axes, f"{name}: {SAYS[name]}", [(count * each, told) for count, told in curve])
         axes.set(xlabel=spends, ylabel="tasks solved by any of them, %", xscale="log")
         _finish(axes)
