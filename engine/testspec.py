@@ -159,14 +159,14 @@ def learn(
 
 
 def _impact(sandbox: Sandbox, runs: BaseRuns, limits: Limits) -> Impact | None:
-    """Which functions each test enters, where running all tests takes long.
+    """Which code each test enters or imports, where running all tests takes long.
 
     None for a suite that lives off its order too: a few of its tests alone fail with any patch.
     """
     if runs.first.duration_s < LONG_S or runs.ordered:
         return None
     slowed = replace(limits, wall_clock_s=SLOWER_NOTED * limits.wall_clock_s)
-    return learn_impact(sandbox, runs.suite, slowed)
+    return learn_impact(sandbox, runs.suite, tuple(runs.first.statuses), slowed)
 
 
 def _from_issue(

@@ -145,7 +145,7 @@ def choosy(sandbox: Sandbox, tmp_path: Path) -> Baseline:
     found = learn(sandbox, environment, ISSUE, LIMITS)
     assert isinstance(found, Baseline)
     assert found.impact is None, "a quick suite is run whole"
-    impact = learn_impact(sandbox, suite_spec(found), LIMITS)
+    impact = learn_impact(sandbox, suite_spec(found), found.pass_to_pass, LIMITS)
     return found.model_copy(update={"impact": impact})
 
 

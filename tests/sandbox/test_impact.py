@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox import images
 from sandbox.contract import Patch, Sandbox, TestCommand, TestSpec
-from sandbox.impact import Impact, affected, learn_impact
+from sandbox.impact import Impact, affected, impact_of, learn_impact
+from sandbox.imports import Imports
 from sandbox.unified_diff import parse
-from tests.sandbox.conftest import LIMITS, body
+from tests.sandbox.conftest import CALC, LIMITS, WriteRepository, body, settings
 
 IMPACT = Impact(
     tests=("tests/test_a.py::test_x", "tests/test_a.py::test_y", "tests/test_calc.py::test_z"),
@@ -20,7 +22,7 @@ def change(start: int, old: list[str], new: list[str], path: str = "calc.py") ->
 
 
 def test_a_run_notes_which_test_enters_which_function(sandbox: Sandbox, calc: TestSpec) -> None:
-    impact = learn_impact(sandbox, calc, LIMITS)
+    impact = learn_impact(sandbox, calc, (), LIMITS)
     assert impact is not None
     ((first, last, by),) = impact.functions["calc/__init__.py"]
     assert (first, last) == (1, 2)
@@ -36,9 +38,61 @@ def test_a_run_notes_which_test_enters_which_function(sandbox: Sandbox, calc: Te
 
 
 def test_a_suite_that_gives_nothing_is_not_noted(sandbox: Sandbox, calc: TestSpec) -> None:
-    assert learn_impact(sandbox, calc, replace(LIMITS, wall_clock_s=0.01)) is None
-    command = TestCommand("vitest", ("vitest",), "test")
-    assert learn_impact(sandbox, replace(calc, command=command), LIMITS) is None
+    assert learn_impact(sandbox, calc, (), replace(LIMITS, wall_clock_s=0.01)) is None
+    for runner in ("tap", "vitest"):  # of which the first cannot run a file, and no file is there
+        command = TestCommand(runner, (runner,), "test")
+        other = replace(calc, command=command)
+        assert learn_impact(sandbox, other, ("test/a.test.js > x",), LIMITS) is None
+
+
+SCRIPTS = {
+    "src/words.ts": "export { count } from './count.js'\n",
+    "src/count.ts": "export const count = (text: string) => text.length\n",
+    "src/other/index.js": "module.exports = 1\n",
+    "test/words.test.ts": "import { count } from '../src/words'\nimport 'left-pad'\n",
+    "test/a.test.js": "const other = require('../src/other')\n",
+    "test/b.test.js": "test('x', async () => { await import('../src/other/index.js') })\n",
+}
+
+
+def test_a_suite_that_is_run_by_file_is_chosen_from_by_what_its_files_import(
+    sandbox: Sandbox, write_repository: WriteRepository
+) -> None:
+    root = write_repository({**CALC, **SCRIPTS})
+    (root / "src/linked.ts").symlink_to("/etc/hosts")
+    found = images.prepare(sandbox, root, test_command=None, settings=settings())
+    suite = TestSpec(found.image, TestCommand("vitest", ("vitest",), "test"))
+    tests = ("test/words.test.ts > counts", "test/a.test.js > x > y/z", "test/b.test.js > x")
+    impact = learn_impact(sandbox, suite, tests, LIMITS)
+    assert impact is not None
+    chosen = {
+        path: affected(impact, parse(change(1, ["a"], ["b"], path=path)))
+        for path in ("src/count.ts", "src/words.ts", "src/other/index.js", "src/linked.ts")
+    }
+    assert chosen == {
+        "src/count.ts": {tests[0]},
+        "src/words.ts": {tests[0]},
+        "src/other/index.js": {tests[1], tests[2]},
+        "src/linked.ts": None,
+    }
+
+
+def test_files_that_import_each_other_and_leave_the_repository_are_read_to_an_end() -> None:
+    files = {"a.js": ("./b", "../../etc/x.js"), "b.js": ("./a.js", "b"), "c.js": ("./c",) * 9000}
+    impact = impact_of(Imports(files=files), ("a.js > x", "c.js > y", "gone.js > z"))
+    assert impact is not None
+    assert {path: by for path, ((_, _, by),) in impact.functions.items()} == {
+        "a.js": (0,),
+        "b.js": (0,),
+        "c.js": (1,),
+    }
+
+
+def test_more_than_can_be_written_down_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    imports = Imports(files={"a.js": ("./b",), "b.js": ()})
+    monkeypatch.setattr("sandbox.impact.MOST_PAIRS", 3)
+    assert impact_of(imports, ("a.js > x",)) is not None
+    assert impact_of(imports, ("a.js > x", "a.js > y")) is None
 
 
 @pytest.mark.parametrize(
