@@ -9,15 +9,17 @@ from typing import TypeVar
 from bot.demo.stack import Stack
 from bot.fakehub.driver import FakehubDriver
 from engine.contract import Patched
-from engine.store import JobState, JobStore, StoredJob, connect
+from engine.store import CandidateState, JobState, JobStore, StoredJob, connect
 from tests.engine import projects
 
 OWNER, PERSON, STRANGER = "octo", "ada", "eve"
 REPOSITORY = f"{OWNER}/receipts"
 MARKER = "<!-- evoscale:status"
 LIMIT_S = 150.0
+"""So long nothing may change before a story is stuck; how long it takes says nothing about it."""
 POLL_S = 0.02
 """Between two looks for a moment that passes."""
+CAME_POLL_S = 1.0
 END_POLL_S = 0.2
 """Between two looks for what stays; each look takes time from what is looked at."""
 
@@ -56,15 +58,34 @@ class Story:
         return number
 
     def until(self, what: str, look: Callable[[], T | None], poll_s: float = POLL_S) -> T:
-        """Wait for something that must happen; a part of the stack that ended says so at once."""
-        deadline = time.monotonic() + self.limit_s
-        while time.monotonic() < deadline:
+        """Wait for something that must happen; a part of the stack that ended says so at once.
+
+        A busy machine is slow, so it is waited for as long as jobs come on.
+        """
+        came, since = self.came(), time.monotonic()
+        looked = since
+        while (now := time.monotonic()) - since < self.limit_s:
             found = look()
             if found:
                 return found
             self.stack.check()
             time.sleep(poll_s)
-        raise AssertionError(f"{what} did not happen within {self.limit_s:.0f} s\n{self.logs()}")
+            if now - looked > CAME_POLL_S:
+                looked, before, came = now, came, self.came()
+                since = since if came == before else now
+        said = f"{what} did not happen, and nothing else for {self.limit_s:.0f} s"
+        raise AssertionError(f"{said}\n{self.logs()}")
+
+    def came(self) -> Sequence[object]:
+        """How far all jobs have come; leases and times go on without it."""
+        return [
+            (job.job.job_id, job.state, job.progress, job.attempts, self._tested(job))
+            for job in self.store.recent(10)
+        ]
+
+    def _tested(self, job: StoredJob) -> int:
+        candidates = self.store.candidates(job.job.job_id)
+        return sum(each.state is CandidateState.TESTED for each in candidates)
 
     def done(self, jobs: int = 1) -> StoredJob:
         """The newest job, once as many as wanted are through."""

@@ -13,7 +13,9 @@ SCRIPT = [[projects.HARMLESS], [projects.FIX]]
 
 
 def reached(story: Story, stage: Stage) -> bool:
+    """Whether the job is in a stage; a moment that went by unseen is said and not waited for."""
     (job,) = story.store.recent(1) or [None]
+    assert job is None or job.outcome is None, f"the job ended before stage {stage} was seen"
     return bool(
         job and job.progress and job.progress.stage == stage and job.state is JobState.READY
     )
