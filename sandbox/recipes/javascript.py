@@ -32,6 +32,8 @@ BY_FILE: Mapping[str, tuple[str, ...]] = {
 NODE = ("node", "--test", "--test-reporter=junit", f"--test-reporter-destination={REPORT}")
 BORP = {"borp": ("*.test.js", "test/*.test.js", "test/**/*.test.js"), "node": ()}
 TAP = {"ava": ("--tap",), "tap": ("--reporter=tap",)}
+PATIENT = {"ava": ("--timeout=1h",)}
+"""Ava gives up when no test ends within 10 seconds; compiling alone can take those."""
 SCRATCH = {name: f"/tmp/node/{name}" for name in (".vite-temp", ".vite", ".cache")}  # noqa: S108  # in the box
 """What tools write among the packages, where a box lets nobody: vite its compiled configuration,
 and caches. Links lead from there to these places, which are made with each run.
@@ -215,5 +217,8 @@ def _runner(found: Script) -> tuple[list[str], dict[str, object]]:
         order["all"] = [word for word in own if word != "--test"] or list(BORP[found.program])
         return list(NODE), order
     if found.runner == "tap":
-        return [found.program, *TAP.get(found.program, ())], {**order, "output": "tap"}
+        limited = any(word.partition("=")[0] in {"--timeout", "-T"} for word in own)
+        patient = () if limited else PATIENT.get(found.program, ())
+        argv = [found.program, *TAP.get(found.program, ()), *patient]
+        return argv, {**order, "output": "tap"}
     return [found.program], order

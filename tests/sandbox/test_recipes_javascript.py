@@ -87,6 +87,24 @@ def test_mocha_is_asked_for_its_report_in_words_that_every_version_knows(
     assert "--reporter-option" not in words  # mocha 5 ends with an error there
 
 
+@pytest.mark.parametrize(
+    ("script", "argv"),
+    [
+        ("ava test", ["ava", "--tap", "--timeout=1h"]),
+        ("ava --timeout=2m test", ["ava", "--tap"]),
+        ("ava -T 2m test", ["ava", "--tap"]),
+    ],
+)
+def test_ava_does_not_give_up_before_the_box_unless_it_is_told_to(
+    write_repository: WriteRepository, script: str, argv: list[str]
+) -> None:
+    root = write_repository(manifest(scripts={"test": script}))
+    (command,) = JavaScriptRecipe().commands(root, None)
+    order = json.loads(command.argv[-2])
+    assert order["argv"] == argv
+    assert order["all"] == script.split()[1:]
+
+
 def test_scripts_that_call_each_other_for_ever_lead_nowhere(
     write_repository: WriteRepository,
 ) -> None:
