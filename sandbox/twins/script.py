@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandbox.twins.script_tests import Call, Path, arguments, paths
-from sandbox.twins.script_tokens import Script, UnreadableScriptError, read
+from sandbox.twins.script_tokens import read
+from sandbox.twins.tokens import Code, Edit, UnreadableError, edited
 
 GIVES_WAY = ("todo", "expectFailure", "fails", "failing")
 """Words among a declaration's options by which a failure counts as none."""
@@ -26,8 +27,6 @@ ASSERTING = LEADS | COMPARES | HOLDS | RAISES
 """What a statement that compares begins with, where it is no `expect`."""
 CONDITIONS = frozenset({"if", "for", "while", "with"})
 NEEDS_A_VALUE = frozenset({"else", "do", "return", "typeof", "void", "new", "in", "of"})
-Edit = tuple[int, int, str]
-"""`source[start:end]` becomes this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     try:
         script = read(source)
         path = _find(script, paths(script), wanted)
-    except UnreadableScriptError:
+    except UnreadableError:
         return None
     function = None if path is None else _wrapper(script, path[-1], wanted)
     if path is None or function is None:
@@ -77,7 +76,7 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
 
     def made(last: str, *more: Edit) -> str:
         around = [(start, start, before), (end, end, f"{after}; {last} 1 }}")]
-        return _edited(source, [*around, *more])
+        return edited(source, [*around, *more])
 
     twins = [made("throw")]
     other = _other_value(script, call, wanted)
@@ -97,7 +96,7 @@ def titles_alone(source: str, wanted: Wanted) -> tuple[str, ...]:
     return tuple(each.title or "" for each in path if each.is_test)
 
 
-def _find(script: Script, found: list[Path], wanted: Wanted) -> Path | None:
+def _find(script: Code, found: list[Path], wanted: Wanted) -> Path | None:
     named: list[Path] = []
     for path in (each for each in found if each[-1].is_test):
         titles = [each.title for each in path]
@@ -109,7 +108,7 @@ def _find(script: Script, found: list[Path], wanted: Wanted) -> Path | None:
     return None if any(w in text for text in options for w in GIVES_WAY) else named[0]
 
 
-def _wrapper(script: Script, call: Call, wanted: Wanted) -> tuple[str, str] | None:
+def _wrapper(script: Code, call: Call, wanted: Wanted) -> tuple[str, str] | None:
     """What comes before and behind a test's function, up to the word that decides."""
     function = call.function
     words = {t.text for t in script.tokens[function.first : function.last] if t.kind == "word"}
@@ -125,14 +124,7 @@ def _wrapper(script: Script, call: Call, wanted: Wanted) -> tuple[str, str] | No
     return f"async function ({given}) {{ await (", f").call(this{', ' if given else ''}{given})"
 
 
-def _edited(source: str, edits: list[Edit]) -> str:
-    text = source
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
-
-
-def _other_value(script: Script, call: Call, wanted: Wanted) -> Edit | None:
+def _other_value(script: Code, call: Call, wanted: Wanted) -> Edit | None:
     """The edit by which the first comparison that is always reached cannot hold."""
     if call.function.body is None:
         return None
@@ -147,7 +139,7 @@ def _other_value(script: Script, call: Call, wanted: Wanted) -> Edit | None:
     return None
 
 
-def _statements(script: Script, opened: int, closed: int) -> Iterator[int]:
+def _statements(script: Code, opened: int, closed: int) -> Iterator[int]:
     """The first tokens of statements right within braces that nothing but order decides on."""
     at = opened + 1
     while at < closed:
@@ -158,14 +150,14 @@ def _statements(script: Script, opened: int, closed: int) -> Iterator[int]:
         at = script.partners.get(at, at) + 1
 
 
-def _ends_a_statement(script: Script, at: int) -> bool:
+def _ends_a_statement(script: Code, at: int) -> bool:
     token = script.tokens[at]
     if token.text == ")":
         return script.text(script.partners[at] - 1) not in CONDITIONS
     return (token.kind != "sign" and token.text not in NEEDS_A_VALUE) or token.text in {"]", "}"}
 
 
-def _comparison(script: Script, at: int, wanted: Wanted) -> Edit | None:
+def _comparison(script: Code, at: int, wanted: Wanted) -> Edit | None:
     """The edit of a call such as `assert.equal(a, b)` or `expect(a).toBe(b)` that begins here."""
     awaited = script.text(at) == "await"
     at += awaited
@@ -187,7 +179,7 @@ def _comparison(script: Script, at: int, wanted: Wanted) -> Edit | None:
 
 
 def _failing(
-    script: Script,
+    script: Code,
     name: str,
     actual: list[tuple[int, int]],
     expected: list[tuple[int, int]],
@@ -209,6 +201,6 @@ def _failing(
     return _edit(script, actual[0] if constant else expected[0], stranger)
 
 
-def _edit(script: Script, tokens: tuple[int, int], text: str) -> Edit:
+def _edit(script: Code, tokens: tuple[int, int], text: str) -> Edit:
     first, last = tokens
     return script.tokens[first].start, script.tokens[last].end, text

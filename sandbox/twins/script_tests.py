@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sandbox.twins.script_tokens import Script, UnreadableScriptError
+from sandbox.twins.tokens import Code, UnreadableError
 
 SUITES = frozenset({"describe", "suite", "context"})
 TESTS = frozenset({"it", "test", "specify"})
@@ -48,11 +48,11 @@ Path = tuple[Call, ...]
 """A declaration, which comes last, and those around it from the outside in."""
 
 
-def paths(script: Script) -> list[Path]:
+def paths(script: Code) -> list[Path]:
     """All declarations of suites and tests, in order.
 
     Raises:
-        UnreadableScriptError: there are too many, or they lie too deep.
+        UnreadableError: there are too many, or they lie too deep.
     """
     found: list[Path] = []
     around: list[Call] = []
@@ -61,17 +61,17 @@ def paths(script: Script) -> list[Path]:
             around.pop()
         around.append(call)
         if len(around) > DEEPEST or len(found) == MOST_CALLS:
-            raise UnreadableScriptError(f"too many tests, or too deep, at token {call.first}")
+            raise UnreadableError(f"too many tests, or too deep, at token {call.first}")
         found.append(tuple(around))
     return found
 
 
-def _calls(script: Script) -> Iterator[Call]:
+def _calls(script: Code) -> Iterator[Call]:
     found = (_call(script, at) for at, token in enumerate(script.tokens) if token.kind == "word")
     return (call for call in found if call is not None)
 
 
-def _call(script: Script, at: int) -> Call | None:
+def _call(script: Code, at: int) -> Call | None:
     name = script.text(at)
     is_test = name in TESTS
     # A subtest is declared by `t.test`; `pattern.test(text)` takes no function.
@@ -89,7 +89,7 @@ def _call(script: Script, at: int) -> Call | None:
     return Call(is_test, title, function, at, end, options)
 
 
-def arguments(script: Script, opened: int) -> Iterator[tuple[int, int]]:
+def arguments(script: Code, opened: int) -> Iterator[tuple[int, int]]:
     """The arguments of a call by their first and last tokens."""
     end = script.partners[opened]
     first = at = opened + 1
@@ -103,7 +103,7 @@ def arguments(script: Script, opened: int) -> Iterator[tuple[int, int]]:
         yield first, end - 1
 
 
-def _title(script: Script, first: int, last: int) -> str | None:
+def _title(script: Code, first: int, last: int) -> str | None:
     token = script.tokens[first]
     plain = token.kind == "string" or (token.kind == "template" and "${" not in token.text)
     inner = token.text[1:-1]
@@ -112,7 +112,7 @@ def _title(script: Script, first: int, last: int) -> str | None:
     return ESCAPE.sub(r"\1", inner)
 
 
-def function_of(script: Script, first: int, last: int) -> Function | None:
+def function_of(script: Code, first: int, last: int) -> Function | None:
     """The function literal that these tokens are; None where they are something else."""
     at = first + (script.text(first) == "async")
     if script.text(at) == "function":
@@ -120,7 +120,7 @@ def function_of(script: Script, first: int, last: int) -> Function | None:
     return _arrow(script, first, at, last)
 
 
-def _plain(script: Script, first: int, at: int, last: int) -> Function | None:
+def _plain(script: Code, first: int, at: int, last: int) -> Function | None:
     """`function name (parameters) { body }`; a generator is none, for its body may never run."""
     at += script.kind(at) == "word"
     opened = script.partners.get(last, -1)
@@ -129,7 +129,7 @@ def _plain(script: Script, first: int, at: int, last: int) -> Function | None:
     return Function(first, last, arrow=False, parameters=_count(script, at), body=(opened, last))
 
 
-def _arrow(script: Script, first: int, at: int, last: int) -> Function | None:
+def _arrow(script: Code, first: int, at: int, last: int) -> Function | None:
     if script.text(at) == "(":
         parameters, at = _count(script, at), script.partners[at] + 1
     elif script.kind(at) == "word":
@@ -147,5 +147,5 @@ def _arrow(script: Script, first: int, at: int, last: int) -> Function | None:
     return Function(first, last, arrow=True, parameters=parameters, body=body)
 
 
-def _count(script: Script, opened: int) -> int:
+def _count(script: Code, opened: int) -> int:
     return sum(1 for _ in arguments(script, opened))

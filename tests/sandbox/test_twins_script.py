@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sandbox.twins import go
 from sandbox.twins.script import Wanted, titles_alone, turned
 from sandbox.twins.script_tests import DEEPEST, MOST_CALLS
-from sandbox.twins.script_tokens import MOST_CHARS, MOST_TOKENS, UnreadableScriptError, read
+from sandbox.twins.script_tokens import read
+from sandbox.twins.tokens import MOST_CHARS, MOST_TOKENS, UnreadableError
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -193,7 +194,7 @@ def nested(count: int, opened: str, closed: str) -> str:
     ],
 )
 def test_a_text_that_costs_much_is_refused_at_once(text: str, said: str) -> None:
-    with pytest.raises(UnreadableScriptError, match=said):
+    with pytest.raises(UnreadableError, match=said):
         read(text)
     assert turned(text, ADDS) is None
 
@@ -248,7 +249,7 @@ def test_no_text_makes_it_raise_or_lose_a_character(text: str) -> None:
     turned(text, Wanted("adds", " > ", "0"))
     try:
         script = read(text)
-    except UnreadableScriptError:
+    except UnreadableError:
         return
     assert all(script.source[t.start : t.end] == t.text for t in script.tokens)
 
