@@ -70,12 +70,14 @@ def download(
             break
         named = set(MISSING.findall(said))
         missing = named & asked.keys()
-        if not missing and not (pins and named):
+        if not missing and (not pins or _unanswered(said)):
             public = without_places(said)
             raise ImageBuildError(STEP, _reason(public), public[-TAIL:])
         gone = {name for name in missing if asked[name] == ANY}
         dropped += [f"{name} {asked[name]}" for name in sorted(missing - gone)]
-        dropped += [f"{name} as it is locked" for name in sorted(named - missing)]
+        if not missing:
+            below = sorted(named) or ["what is below"]
+            dropped += [f"{name} as it is locked" for name in below]
         # A registry that lags behind has an older one, which is more use than none.
         asked = {n: ANY if n in missing else text for n, text in asked.items() if n not in gone}
         lock, pins = "", {}
@@ -137,8 +139,12 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
         return stops.run(argv, cwd=place, env={**set_here, **own}, timeout_s=left, watch=room.check)
 
 
+def _unanswered(said: str) -> bool:
+    return any(word in said for word in NO_REGISTRY)
+
+
 def _reason(said: str) -> str:
-    if any(word in said for word in NO_REGISTRY):
+    if _unanswered(said):
         return "no npm registry answers; check npm's 'registry' and proxy settings"
     if any(word in said for word in REFUSED):
         return "a package asks for a git repository, an address or a path; npm's registry only"
