@@ -30,7 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--payloads", default="", help="a folder of captured webhook payloads")
     parser.addoption(
-        "--runsc", action="store_true", help="all sandbox tests on Docker's runsc too, slowly"
+        "--every-back-end",
+        action="store_true",
+        help="all sandbox tests on gVisor too, and all hostile ones as a plain user, slowly",
     )
     parser.addoption(
         "--every-toolchain", action="store_true", help="refuse to begin where a language is missing"

@@ -14,6 +14,8 @@ from sandbox.settings import MIB, SandboxSettings, default_cache_dir
 KINDS = (pytest.param("docker", marks=pytest.mark.docker), "runc", "bubblewrap")
 RUNSC = pytest.param("docker-runsc", marks=pytest.mark.docker)
 """Docker with gVisor, where the engine has it: what a module names always, the rest on demand."""
+OWN_RUNSC = "runc-runsc"
+"""gVisor without an engine, likewise."""
 LIMITS = Limits(wall_clock_s=60.0, memory_bytes=512 * MIB, output_bytes=256 * 1024)
 
 CALC = {
@@ -56,12 +58,18 @@ def opened(kind: str) -> Sandbox:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that wants a sandbox gets each."""
     if "sandbox" in metafunc.fixturenames:
-        asked = metafunc.config.getoption("--runsc")
-        always = metafunc.module.__name__.endswith("test_conformance") or (
-            metafunc.function.__name__ in getattr(metafunc.module, "ALWAYS_IN_GVISOR", ())
-        )
-        kinds = (*KINDS, RUNSC) if asked or always else KINDS
-        metafunc.parametrize("sandbox", kinds, indirect=True, scope="session")
+        metafunc.parametrize("sandbox", _kinds(metafunc), indirect=True, scope="session")
+
+
+def _kinds(metafunc: pytest.Metafunc) -> tuple[object, ...]:
+    if metafunc.config.getoption("--every-back-end"):
+        return (*KINDS, RUNSC, OWN_RUNSC)
+    module, name = metafunc.module, metafunc.function.__name__
+    in_docker = module.__name__.endswith("test_conformance") or (
+        name in getattr(module, "ALWAYS_IN_GVISOR", ())
+    )
+    alone = name in getattr(module, "ALWAYS_IN_OWN_GVISOR", ())
+    return (*KINDS, *([RUNSC] if in_docker else []), *([OWN_RUNSC] if alone else []))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -9,10 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pydantic
 import pytest
 
-import sandbox as package
 from sandbox import images
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.bubblewrap.programs import find_programs
@@ -21,9 +18,7 @@ from sandbox.contract import Limits
 from sandbox.directories import HOST_UID, Store, must_be_enterable
 from sandbox.errors import SandboxUnavailableError
 from tests.sandbox.conftest import opened, settings
-
-PLAIN_UID = 54321
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+from tests.sandbox.plain_user import as_root, plain_user
 
 
 @pytest.fixture(scope="module")
@@ -148,32 +143,9 @@ def effective(process: Path) -> int | None:
 
 
 @as_root
-def test_a_plain_user_can_run_tests_in_a_box(open_directory: Path) -> None:
-    interpreter = shutil.which("python3", path="/usr/bin:/bin")
-    found = (
-        interpreter
-        and subprocess.run(
-            [interpreter, "-c", "import sys; print(sys.version_info[:2])"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    )
-    if interpreter is None or found != str(sys.version_info[:2]):
-        pytest.skip("no interpreter of this version that a plain user could start")
-    roots = [Path(package.__file__).parents[1], Path(pydantic.__file__).parents[1]]
-    if any(not p.stat().st_mode & 0o001 for root in roots for p in (root, *root.parents)):
-        pytest.skip("a plain user cannot read this installation")
-    identity = ["setpriv", f"--reuid={PLAIN_UID}", f"--regid={PLAIN_UID}", "--clear-groups"]
-    environment = {
-        "HOME": str(open_directory),
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": ":".join(map(str, roots)),
-    }
-    done = subprocess.run(
-        [*identity, interpreter, "-B", "-m", "sandbox.conformance", "bubblewrap"],
-        env=environment, cwd="/", capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
+def test_a_plain_user_can_run_tests_in_a_box() -> None:
+    with plain_user() as user:
+        done = user.run("-m", "sandbox.conformance", "bubblewrap", timeout_s=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DOES NOT HOLD" not in done.stdout
     assert done.stdout.startswith("bubblewrap/user\n")

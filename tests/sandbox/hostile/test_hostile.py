@@ -36,6 +36,7 @@ from tests.sandbox.hostile.attack import BadPatch
 from tests.sandbox.hostile.fakes import BEYOND, FAKES, PLAIN, SPARING
 from tests.sandbox.hostile.patches import BAD_PATCHES
 from tests.sandbox.hostile.walls import USES_UP
+from tests.sandbox.plain_user import as_root, plain_user
 
 ENDS_GVISORS_BOX = frozenset({"signals for process 1", "an answer forged on the line to the host"})
 """Process 1 is in reach there: whoever touches it, or the line, loses the box and proves nothing."""
@@ -46,7 +47,12 @@ ALWAYS_IN_GVISOR = (
     "test_an_attack_on_the_box_is_contained_named_and_gone",
     "test_made_up_results_are_seen_through",
 )
-"""Run on Docker's runsc without being asked for, where the engine has it; the rest with `--runsc`."""
+"""Run on Docker's runsc unasked, where the engine has it; the rest with `--every-back-end`."""
+ALWAYS_IN_OWN_GVISOR = ("test_nothing_outside_is_reached",)
+"""The same for gVisor without an engine."""
+ALWAYS_AS_PLAIN_USER = "test_nothing_outside_is_reached"
+PLAIN_USER_S = 1200.0
+ROOT = Path(__file__).parents[3]
 WALLS = (*USES_UP, *WAY_OUT, *STATE)
 
 
@@ -207,3 +213,19 @@ def test_a_back_end_that_is_not_there_is_no_verdict(sandbox: Sandbox) -> None:
     spec = TestSpec("no-such-image", command=images.TestCommand("pytest", ("pytest",), "test"))
     with pytest.raises(SandboxUnavailableError):
         run_tests(sandbox, spec, None, LIMITS)
+
+
+@as_root
+@pytest.mark.timeout(PLAIN_USER_S)
+def test_a_plain_users_boxes_hold_as_well(request: pytest.FixtureRequest) -> None:
+    whole = request.config.getoption("--every-back-end")
+    chosen = "bubblewrap" if whole else f"bubblewrap and {ALWAYS_AS_PLAIN_USER}"
+    with plain_user() as user:
+        done = user.run(
+            "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-rf",
+            f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", "-k", chosen, __file__,
+            timeout_s=PLAIN_USER_S,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert re.search(r"\n\d+ passed", done.stdout), done.stdout[-1000:]
+    assert "skipped" not in done.stdout.splitlines()[-1]
