@@ -89,14 +89,7 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
             for name, curve in found.pooled.items()
         ],
     )
-    yield from ("", "## At equal CPU seconds", "")
-    yield "Solved by any of the samples that so many seconds a task draw; judging is not counted."
-    yield ""
-    yield from table(
-        ["arm", *(f"{budget:g} s" for budget in SECONDS)],
-        [[name, *_within(found, name)] for name in found.pooled],
-    )
-    yield from ("", f"![Solved by CPU seconds]({beside}/seconds.png)", "")
+    yield from _at_equal_seconds(found, beside)
     yield from _goals(found)
     yield from ("", "## Contrasts named beforehand", "")
     yield from table(
@@ -108,6 +101,18 @@ def _lines(found: Results, config: ExperimentConfig, beside: str) -> Iterator[st
     )
     yield from ("", "## Beside the published figures", "")
     yield from _published(found)
+
+
+def _at_equal_seconds(found: Results, beside: str) -> Iterator[str]:
+    """What every arm solves for the same CPU time."""
+    yield from ("", "## At equal CPU seconds", "")
+    yield "Solved by any of the samples that so many seconds a task draw; judging is not counted."
+    yield ""
+    yield from table(
+        ["arm", *(f"{budget:g} s" for budget in SECONDS)],
+        [[name, *_within(found, name)] for name in found.pooled],
+    )
+    yield from ("", f"![Solved by CPU seconds]({beside}/seconds.png)", "")
 
 
 def _within(found: Results, arm: str) -> Iterator[str]:
