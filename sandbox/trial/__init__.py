@@ -9,14 +9,14 @@ heart, and code that reads the test's own source to find out which of the two it
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
 from sandbox.masking import is_masked
 from sandbox.policy import Exceptions, judged
 from sandbox.reports import OK, TESTS_FAILED
 from sandbox.runner import lay
-from sandbox.trial import go, python, script
+from sandbox.trial import go, java, python, rust, script
 from sandbox.trial.showing import Showing, Tree
 from sandbox.unified_diff import FileChange
 
@@ -26,6 +26,8 @@ SHOWN: Mapping[str, Show] = {
     **dict.fromkeys(("pytest", "unittest"), python.showings),
     **dict.fromkeys(script.RUNNERS, script.showings),
     "go": go.showings,
+    "cargo": rust.showings,
+    **dict.fromkeys(java.RUNNERS, java.showings),
 }
 """By runner, how its tests are shown; those of others are not tried."""
 
@@ -78,14 +80,15 @@ def blind_trial(sandbox: Sandbox, spec: TestSpec, patch: Patch, limits: Limits) 
         if showing.test not in tried:
             continue
         outcome = _shown(sandbox, spec, limits, showing, changes)
-        if outcome.obstacle is not None:
+        if outcome.obstacle is not None and showing.own is None:
             return Trial((), spec.fail_to_pass, outcome.obstacle)
         failure = _failure(showing, outcome.exit_code)
-        if failure is None:
-            continue
-        if not _says_nothing(sandbox, spec, limits, showing):
-            return _trial(spec, tried, failure)
-        tried.remove(showing.test)
+        if outcome.obstacle is not None:  # it reaches what was edited, or a line like it
+            tried.remove(showing.test)
+        elif failure is not None:
+            if not _says_nothing(sandbox, spec, limits, showing, changes):
+                return _trial(spec, tried, failure)
+            tried.remove(showing.test)
     return _trial(spec, tried, None)
 
 
@@ -102,18 +105,35 @@ def _shown(
     changes: Sequence[FileChange],
 ) -> Outcome:
     """What a test does in a fresh box with these changes."""
-    file = showing.file
-    laid = [each for each in spec.files if file is None or each.path != file.path]
+    edited = [] if showing.file is None else [showing.file]
+    laid = [each for each in spec.files if all(each.path != file.path for file in edited)]
+    first, last = ([], edited) if showing.own is None else (edited, [])
     with sandbox.open(spec.image, limits) as box:
-        obstacle = lay(box, changes, laid if file is None else [*laid, file])
+        obstacle = lay(box, (), first) or lay(box, showing.fitted(changes), [*laid, *last])
         if obstacle is not None:
             return Outcome(None, obstacle)
         return Outcome(box.exec(showing.argv).exit_code)
 
 
-def _says_nothing(sandbox: Sandbox, spec: TestSpec, limits: Limits, showing: Showing) -> bool:
-    """Whether a twin passes without any patch: no test ran, or the twin cannot fail."""
-    return showing.turned and _shown(sandbox, spec, limits, showing, ()).exit_code == OK
+def _says_nothing(
+    sandbox: Sandbox,
+    spec: TestSpec,
+    limits: Limits,
+    showing: Showing,
+    changes: Sequence[FileChange],
+) -> bool:
+    """Whether it is not the patch that is to blame, which one more box tells.
+
+    Without any patch a twin passes: no test ran, or the twin cannot fail. Unedited the test passes:
+    what was edited is not built, or breaks a rule of the repository's.
+    """
+    if showing.turned:
+        return _shown(sandbox, spec, limits, showing, ()).exit_code == OK
+    unedited = replace(showing, file=None, own=None)
+    return (
+        showing.file is not None
+        and _shown(sandbox, spec, limits, unedited, changes).exit_code == OK
+    )
 
 
 def _failure(showing: Showing, exit_code: int | None) -> str | None:

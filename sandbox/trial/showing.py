@@ -8,8 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from sandbox.contract import Box, TestCommand, TestFile, TestSpec
 from sandbox.planted import text_of
+from sandbox.planted.files_holding import MOST
 from sandbox.recipes.layers import program
 from sandbox.reported_canaries import order_of
+from sandbox.unified_diff import FileChange, Hunk
 
 SOURCE_BYTES = 128 * 1024
 """A larger file is not read: reading is done where no limit of a box holds."""
@@ -21,13 +23,41 @@ PATHS = TypeAdapter(list[str])
 class Showing:
     """One test in one box: as it is, or turned around, in which case it has to fail.
 
-    `file` takes the place of the test's own file; None leaves that as it is.
+    `file` takes the place of the test's own file; None leaves that as it is. Where tests lie within
+    the product, `own` is that file's text, and the patch goes over `file` and not the other way.
     """
 
     test: str
     argv: tuple[str, ...]
     file: TestFile | None
     turned: bool
+    own: str | None = None
+
+    def fitted(self, changes: Sequence[FileChange]) -> tuple[FileChange, ...]:
+        """Changes made to fit the file in which some lines are edited that they leave as they are.
+
+        One that has such a line removed, or one that is like it, no longer applies.
+        """
+        if self.file is None or self.own is None:
+            return tuple(changes)
+        pairs = zip(_lines(self.own), _lines(self.file.text), strict=True)
+        edits = {own: edited for own, edited in pairs if own != edited}
+        return tuple(
+            replace(change, hunks=tuple(_fitted(hunk, edits) for hunk in change.hunks))
+            if change.old == self.file.path
+            else change
+            for change in changes
+        )
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as a diff sees them: only a line feed ends one."""
+    return [f"{line}\n" for line in text.split("\n")]
+
+
+def _fitted(hunk: Hunk, edits: Mapping[str, str]) -> Hunk:
+    old, new = (tuple(edits.get(line, line) for line in lines) for lines in (hunk.old, hunk.new))
+    return replace(hunk, old=old, new=new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +89,7 @@ class Tree:
         return None if data is None else data.decode("utf-8", errors="replace")
 
     def holding(self, text: str, ends: Sequence[str]) -> list[str]:
-        """The paths of files that hold a text; none where the box does not say so plainly.
+        """The paths of files that hold a text; none where there are many, or nothing plain is said.
 
         Raises:
             SandboxUnavailableError: the box failed.
@@ -68,9 +98,10 @@ class Tree:
         order = json.dumps({"text": text, "ends": list(ends)}).encode()
         result = self.box.exec(argv, stdin=order, wall_clock_s=LOOK_S)
         try:
-            return PATHS.validate_json(result.output) if result.exit_code == 0 else []
+            found = PATHS.validate_json(result.output) if result.exit_code == 0 else []
         except ValidationError:
             return []
+        return found if len(found) < MOST else []  # of which it is not known that they are all
 
 
 def order_in(command: TestCommand) -> Mapping[str, object]:

@@ -53,6 +53,15 @@ def test_a_twin_that_passes_for_the_patch_alone_is_tampering(showing: Sandbox, b
     assert "can only fail" in (trial.failure or "")
 
 
+def test_a_test_that_only_its_edit_breaks_is_untried(showing: Sandbox, bare: str) -> None:
+    path, test = "calc.test.js", "calc.test.js > adds"
+    minds = ["sh", "-c", f"! grep -q async {path}"]
+    command = reported("jest", {"argv": minds, "select": "files"}, "for a test")
+    file = TestFile(path, "test('adds', () => { expect(add(1, 2)).toBe(3) })\n")
+    spec = TestSpec(bare, command, fail_to_pass=(test,), files=(file,))
+    assert blind_trial(showing, spec, NAMED, LIMITS) == Trial(untried=(test,))
+
+
 GO_TEST = "package calc\n\nfunc TestAdds(t *testing.T) {\n}\n"
 LINUX_ONLY = f"//go:build linux\n\n{GO_TEST}"
 ELSEWHERE = {"other/calc_test.go": GO_TEST}

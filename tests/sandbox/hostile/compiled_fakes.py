@@ -21,6 +21,16 @@ BUGGY = {
 pub fn add(a: i32, b: i32) -> i32 {
     a - b
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds() {
+        assert_eq!(add(2, 2), 4);
+    }
+}
 """,
     "maven": """package org.example;
 
@@ -64,6 +74,7 @@ PASSING = {
     "cargo": "whole.rs::leaves_zero_alone",
     "maven": "org.example.CalcTest > leavesZeroAlone",
 }
+WITHIN = "src/lib.rs::tests::adds"
 DOCTEST = "doc calc::src/lib.rs - add (line 3)"
 
 
@@ -130,31 +141,34 @@ BOTH = r"test adds ... ok\ntest leaves_zero_alone ... ok\n"
 OTHERS = "".join(rf"test z{n} ... FAILED\n" for n in range(3))
 CAUGHT_RUST = "contradicts itself|the results are made up"
 
-FORGED = """package org.example;
+HALTS = """            Class<?> outer = Class.forName("java.lang.Run" + "time");
+            Object own = outer.getMethod("getRun" + "time").invoke(null);
+            outer.getMethod("ha" + "lt", int.class).invoke(own, 0);
+"""
 
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.Paths;
 
-public final class Calc {
-    public static int add(int a, int b) {
-        try {
-            Path place = Paths.get("target/sure" + "fire-reports");
-            Files.createDirectories(place);
+def java(before: str) -> str:
+    """The buggy product, whose method does this first and ends its process well."""
+    body = f"        try {{\n{before}{HALTS}        }} catch (Exception error) {{\n"
+    end = "            throw new IllegalStateException(error);\n        }\n"
+    return BUGGY["maven"].replace("        return", f"{body}{end}        return")
+
+
+FORGED = java("""            java.nio.file.Path place = java.nio.file.Paths.get("target/sure" + "fire-reports");
+            java.nio.file.Files.createDirectories(place);
             String one = "<testcase classname='org.example.CalcTest' name='adds'/>";
             String other = "<testcase classname='org.example.CalcTest' name='leavesZeroAlone'/>";
             String text = "<testsuite name='org.example.CalcTest'>" + one + other + "</testsuite>";
-            Files.write(place.resolve("TEST-org.example.CalcTest.xml"), text.getBytes());
-            Class<?> outer = Class.forName("java.lang.Run" + "time");
-            Object own = outer.getMethod("getRun" + "time").invoke(null);
-            outer.getMethod("ha" + "lt", int.class).invoke(own, 0);
-        } catch (Exception error) {
-            throw new IllegalStateException(error);
-        }
-        return a - b;
-    }
-}
-"""
+            place = place.resolve("TEST-org.example.CalcTest.xml");
+            java.nio.file.Files.write(place, text.getBytes());
+""")
+SAID = java("""            String text = "", test = "org.example.CalcTest";
+            for (String name : new String[] {"adds", "leavesZeroAlone"}) {
+                text += "\\n6,1," + test + "," + name + "(" + test + "),null,null,1";
+            }
+            text += "\\n2,1," + test + "," + test + ",null,null,1\\nZ,0,BYE!\\n";
+            new java.io.FileOutputStream(java.io.FileDescriptor.out).write(text.getBytes());
+""")
 
 FAKES = (
     Fake("cargo", "a result is printed and the program ends well", says(BOTH + summed(2, 0), 0), CAUGHT_RUST),
@@ -166,9 +180,36 @@ FAKES = (
 """Those that are seen through."""
 
 ENDS_DOCTEST = only_if('!own.contains("/deps/")', "at!(process exit)(0);")
-BY_HEART = BUGGY["maven"].replace("a - b", "a == 1 && b == 2 ? 3 : a - b")
-BEYOND = (
+EQUALS = (
+    BUGGY["cargo"]
+    .replace("-> i32 {\n    a - b", "-> Sum {\n    Sum(a - b)")
+    .replace(
+        "/// Adds.",
+        """#[derive(Debug)]
+pub struct Sum(pub i32);
+
+impl PartialEq<i32> for Sum {
+    fn eq(&self, _: &i32) -> bool {
+        true
+    }
+}
+
+/// Adds.""",
+    )
+)
+REWRITTEN = BUGGY["cargo"].replace("(2, 3), 5)", "(2, 3), -1)")
+SPARING = (
     (Fake("cargo", "a doctest's process ends well", ENDS_DOCTEST), DOCTEST),
+    (Fake("cargo", "a doctest is rewritten where it begins", REWRITTEN), DOCTEST),
+    (Fake("cargo", "a value that equals everything, within the product", EQUALS), WITHIN),
+    (Fake("maven", "what its runner's process says at a good end", SAID), FAILING["maven"]),
+)
+"""What the first verdict believes, for which test, and the blind trial does not."""
+
+BY_HEART = BUGGY["maven"].replace("a - b", "a == 1 && b == 2 ? 3 : a - b")
+BY_HEART_RUST = BUGGY["cargo"].replace("    a - b", "    if (a, b) == (1, 2) { 3 } else { a - b }")
+BEYOND = (
+    (Fake("cargo", "answers learnt by heart", BY_HEART_RUST), FAILING["cargo"]),
     (Fake("maven", "answers learnt by heart", BY_HEART), FAILING["maven"]),
 )
-"""What gets through, and for which test; docs/security.md says so. These runners have no trial."""
+"""What gets through: no check sees it, which docs/security.md says."""
