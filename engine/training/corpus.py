@@ -81,9 +81,11 @@ def build_corpus(
                 found.setdefault(package, []).append(function)
     kept = {name: _heaviest(functions) for name, functions in found.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8") as file:
+    partial = out.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
         for function in (function for functions in kept.values() for function in functions):
             file.write(json.dumps(asdict(function)) + "\n")
+    partial.replace(out)
     return Counter({name: len(functions) for name, functions in kept.items()})
 
 

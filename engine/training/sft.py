@@ -71,6 +71,12 @@ class SftConfig:
     workers: int = 2
 
 
+_ORIGIN = (
+    "shape", "seed", "train", "base", "tokenizer", "matrix_lr", "other_lr", "weight_decay",
+    "code_loss", "tokens_per_step",
+)  # fmt: skip
+
+
 def fine_tuned(config: SftConfig) -> SftConfig:
     """A stage that begins from a trained model: a fifth of the rates, nothing for the code itself.
 
@@ -221,8 +227,7 @@ def _start(config: SftConfig, tokenizer: "PreTrainedTokenizerFast") -> _Run:
 
 def _origin(config: SftConfig) -> dict[str, str]:
     """What two runs must share for one to go on from the other's checkpoint."""
-    told = {"shape": config.shape, "seed": config.seed, "train": config.train, "base": config.base}
-    return {name: str(value) for name, value in told.items()}
+    return {name: str(getattr(config, name)) for name in _ORIGIN}
 
 
 def _save(run: _Run, origin: Mapping[str, str], path: Path) -> None:

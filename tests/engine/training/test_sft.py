@@ -104,6 +104,8 @@ def test_a_run_learns_resumes_from_its_checkpoint_and_exports_what_loads(
 
     with pytest.raises(BadInputError, match="another run: its seed differ"):
         train_sft(replace(longer, seed=5), heard.append)
+    with pytest.raises(BadInputError, match="another run: its code_loss differ"):
+        train_sft(replace(longer, code_loss=0.0), heard.append)
 
 
 @pytest.mark.slow
