@@ -5,6 +5,7 @@ The *control* is the same edit with a condition that does not hold.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from sandbox.twins.compiled import Turned
 from sandbox.twins.compiled_tokens import read_java
@@ -56,10 +57,11 @@ def _bodies(code: Code, wanted: Wanted) -> Iterator[int | None]:
     """The braces of methods of this name in these classes; None for what may be no plain test."""
     if _package(code) != wanted.package:
         return
+    owner = cache(partial(_class, code))  # or many tests would have a long one read many times
     for at, around in code.named(wanted.name):
         if code.text(at - 1) != "void":
             continue
-        classes = [_class(code, opened) for opened in around]
+        classes = [owner(opened) for opened in around]
         if None not in classes and tuple(classes) == wanted.classes:
             yield _body(code, at)
 

@@ -8,6 +8,7 @@ that is always reached, so that a value that equals everything shows.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from sandbox.twins.compiled import Turned
 from sandbox.twins.compiled_tokens import read_rust
@@ -70,10 +71,11 @@ def _end(place: int, right: int) -> Edit:
 
 def _bodies(code: Code, wanted: Wanted) -> Iterator[int | None]:
     """The braces of functions of this name in these modules; None for what may be no plain test."""
+    module = cache(partial(_module, code))  # or many tests would have a long one read many times
     for at, around in code.named(wanted.name):
         if code.text(at - 1) != "fn":
             continue
-        modules = [_module(code, opened) for opened in around]
+        modules = [module(opened) for opened in around]
         if None not in modules and tuple(modules) == wanted.modules:
             yield _body(code, at)
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sandbox.twins.compiled_tokens import read_java, read_rust
 from sandbox.twins.rust_docs import fences_of, turned_example
 from sandbox.twins.tokens import DEEPEST, MOST_CHARS, MOST_TOKENS, UnreadableError
 from sandbox.unified_diff import parse
+from tests.sandbox.test_twins_script import steps
 
 COUNT = 100
 STRANGER = "0stranger0"
@@ -354,6 +356,28 @@ def test_tests_that_lie_deep_are_refused() -> None:
     deep = "mod a {" * (DEEPEST - 2) + "#[test] fn adds() {}" + "}" * (DEEPEST - 2)
     assert len(of_rust(deep, "::".join(["a"] * (DEEPEST - 2) + ["adds"]))) == 2
     assert of_rust(f"mod a {{ mod a {{ {deep} }} }}", "::".join(["a"] * DEEPEST + ["adds"])) == []
+
+
+LONG = [
+    "#[a] {}mod tests {{ #[test] fn adds() {{}} {} }}",
+    "class CalcTest {} {{ @Test public void adds() {{}} {} }}",
+    "{} #[test] fn adds() {{ {} }}",
+]
+
+
+@pytest.mark.parametrize("form", LONG)
+@pytest.mark.parametrize(
+    "part", ["#[a] ", "a ", "fn adds() {} ", "#[test] fn adds() ", "@Test void adds() {} ", "/**/ r#''# "]
+)  # fmt: skip
+def test_twice_the_text_takes_twice_the_work(form: str, part: str) -> None:
+    def work(count: int) -> None:
+        for tests in (part, "fn adds() {} ", "@Test void adds() {} "):
+            text = form.format(part * count, tests * count)
+            of_rust(text, "tests::adds")
+            of_java(f"package org.example; {text}", "adds")
+
+    some, twice = (steps(partial(work, count * COUNT)) for count in (1, 2))
+    assert twice < 2.2 * some
 
 
 @given(st.text(alphabet="#[test] fn ads(){}\"'/*r\\b\n!_=,3", max_size=80))
