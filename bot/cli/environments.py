@@ -43,14 +43,15 @@ Of the projects under *javascript*, css-what (vitest), is-what (ava with ts-node
 their optional dependencies, and none is fetched: of Rust the list holds crates that need none,
 and one (semver) that does.
 
-No published project of Java is in the list. Nine of Debian's sources were looked at: data-url 1.0.1,
-java-diff-utils 4.9, java-string-similarity 2.0.0, java-uuid-generator 3.1.5, jcodings 1.0.58,
-json-simple 2.3.0, mjson 1.4.0, openjson 1.0.12 (Maven) and dexx 0.7 (Gradle). Each pins what a
-machine's Maven repository (decision 35) does not have: JUnit 4.12 or 4.13.1 where Debian has
-4.13.2, JUnit 5.6.2 where it has 5.9.2, parent poms such as `oss-parent`, plugins that Maven loads before any test although the
-tests do not need them (`nexus-staging-maven-plugin`, `maven-bundle-plugin`), Kotlin's plugin for
-Gradle. With JUnit's version changed by hand, java-string-similarity, json-simple and openjson
-ended at those plugins. Debian itself builds them from patched poms.
+No published project of Java is in the list. Nine of Debian's sources were looked at: data-url
+1.0.1, java-diff-utils 4.9, java-string-similarity 2.0.0, java-uuid-generator 3.1.5, jcodings
+1.0.58, json-simple 2.3.0, mjson 1.4.0, openjson 1.0.12 (Maven) and dexx 0.7 (Gradle). Each pins
+what a machine's Maven repository (decision 35) does not have: JUnit 4.12 or 4.13.1 where Debian
+has 4.13.2, JUnit 5.6.2 where it has 5.9.2, parent poms such as `oss-parent`, plugins that Maven
+loads before any test although the tests do not need them (`nexus-staging-maven-plugin`,
+`maven-bundle-plugin`), Kotlin's plugin for Gradle. With JUnit's version changed by hand,
+java-string-similarity, json-simple and openjson ended at those plugins. Debian itself builds
+them from patched poms.
 """.splitlines()
 """What the table does not say of TypeScript, Rust and Java."""
 
