@@ -16,18 +16,16 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.errors import BadInputError
 from engine.training.wheels import Wheel, check_digest, load_manifest
 
-MIN_LINES = 2
+MIN_LINES = 3
 MAX_FUNCTION_LINES = 40
 MAX_FUNCTION_CHARS = 1100
 BRIEF_CHARS = 220
-ONE_LINE_BODY = 0.35
-"""How often a function of two lines is drawn against a longer one: they would be a third of all."""
 MAX_FILE_BYTES = 400_000
 MAX_PER_PACKAGE = 6000
 SKIPPED_PARTS = frozenset(
@@ -91,14 +89,7 @@ def build_corpus(
 
 def _heaviest(functions: list[Function]) -> list[Function]:
     """At most `MAX_PER_PACKAGE` functions of a package, those that compute most."""
-    kept = sorted(functions, key=lambda f: (-f.weight, f.name, f.raw))[:MAX_PER_PACKAGE]
-    return [_held_down(function) for function in kept]
-
-
-def _held_down(function: Function) -> Function:
-    if function.plain.count("\n") > 1:
-        return function
-    return replace(function, weight=round(function.weight * ONE_LINE_BODY, 4))
+    return sorted(functions, key=lambda f: (-f.weight, f.name, f.raw))[:MAX_PER_PACKAGE]
 
 
 def read_corpus(path: Path) -> list[Function]:
