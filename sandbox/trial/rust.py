@@ -13,7 +13,7 @@ from sandbox.policy import protected
 from sandbox.runner import command_line
 from sandbox.trial.showing import Showing, Tree, order_in, with_order, words_of
 from sandbox.twins.compiled import Turned
-from sandbox.twins.rust import Wanted, turned
+from sandbox.twins.rust import LIBRARY, OLD_LIBRARY, Wanted, turned
 from sandbox.twins.rust_docs import FENCE, fences_of, turned_example
 
 ID = re.compile(r"([\w./-]+\.rs)::([\w:]+)", re.ASCII)
@@ -71,9 +71,12 @@ def _example(tree: Tree, place: str, line: int) -> Mapping[str, Turned]:
         fences = [number for number in fences_of(text) if f"{number}".endswith(f"{line}")]
         if not fences or not path.startswith(tree.folder):
             continue
-        made = turned_example(text, line) if fences == [line] else None
         package = _package_of(path, place)
-        if made is None or found or package is None or not _is_package(tree, package):
+        library = None if package is None else _library_of(tree, package)
+        if library is None or found or fences != [line]:
+            return {}
+        made = turned_example(text, line, library)
+        if made is None:
             return {}
         found[path] = made
     return found
@@ -100,9 +103,11 @@ def _test(tree: Tree, target: str, name: str) -> Mapping[str, Turned]:
         fits = [end for end in places if f"/{path}".endswith(f"/{end}")]
         if len(fits) != 1 or not path.startswith(tree.folder):
             continue
-        package = path.removesuffix(fits[0])
-        made = turned(tree.read(path) or "", Wanted(places[fits[0]], own, stranger))
-        if made is not None and _is_package(tree, package, root):
+        library = _library_of(tree, path.removesuffix(fits[0]), root)
+        if library is None:
+            continue
+        made = turned(tree.read(path) or "", Wanted(places[fits[0]], own, stranger, library))
+        if made is not None:
             found[path] = made
     return found
 
@@ -117,14 +122,16 @@ def _places(root: str, modules: Sequence[str]) -> Iterator[tuple[str, tuple[str,
         yield f"{place}/mod.rs", inner
 
 
-def _is_package(tree: Tree, folder: str, root: str = "") -> bool:
-    """Whether a folder holds a package of an edition that can be dealt with.
+def _library_of(tree: Tree, folder: str, root: str = "") -> str | None:
+    """Where the package in a folder finds Rust's own names; None where there is no package.
 
-    One that names a file of tests may give it another name than the file's.
+    Neither for one that names this file of tests, as it may give it another name than the file's.
     """
     manifest = tree.read(f"{folder}Cargo.toml") or ""
     named = root.startswith("tests/") and root in manifest
-    return bool(EDITION.search(manifest)) and not OLD.search(manifest) and not named
+    if "[package]" not in manifest or named:
+        return None
+    return OLD_LIBRARY if OLD.search(manifest) or not EDITION.search(manifest) else LIBRARY
 
 
 def _targets(target: str) -> list[str]:

@@ -15,10 +15,14 @@ from sandbox.twins.compiled_tokens import read_rust
 from sandbox.twins.tokens import Code, Edit, UnreadableError, edited
 
 END = (
-    " let _end = { struct End; impl ::core::ops::Drop for End "
-    "{ fn drop(&mut self) { ::core::assert_eq!(1, RIGHT) } } End };"
+    " let _end = { struct End; impl ::LIBRARY::ops::Drop for End "
+    "{ fn drop(&mut self) { ::LIBRARY::assert_eq!(1, RIGHT) } } End };"
 )
-"""No name of the product's is among these, in any edition but that of 2015."""
+LIBRARY = "core"
+OLD_LIBRARY = "std"
+"""In the edition of 2015, where `::` leads to the package itself, which has `std` within it. One
+that puts something else in its place has a twin that passes, or one that is not built.
+"""
 TESTS = frozenset({"test", "tokio::test", "async_std::test", "actix_rt::test", "test_log::test"})
 HARMLESS = frozenset(
     {"cfg", "allow", "expect", "warn", "deny", "doc", "inline", "serial", "serial_test::serial"}
@@ -33,12 +37,13 @@ INTEGER = re.compile(
 class Wanted:
     """Which test of a file is meant: the modules around it within the file, and its name.
 
-    `stranger` is a word that no answer is.
+    `stranger` is a word that no answer is, `library` where Rust's own names are found.
     """
 
     modules: tuple[str, ...]
     name: str
     stranger: str
+    library: str = LIBRARY
 
 
 def turned(source: str, wanted: Wanted) -> Turned | None:
@@ -55,18 +60,17 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     if opened is None:
         return None
     place = code.tokens[_behind_attributes(code, opened)].end
+    holds, fails = ((place, place, end_of(wanted.library, right)) for right in (1, 0))
     other = _other_value(code, opened, wanted.stranger)
     return Turned(
-        edited(source, [_end(place, 1)]),
-        (
-            edited(source, [_end(place, 0)]),
-            *([edited(source, [_end(place, 1), other])] if other else []),
-        ),
+        edited(source, [holds]),
+        (edited(source, [fails]), *([edited(source, [holds, other])] if other else [])),
     )
 
 
-def _end(place: int, right: int) -> Edit:
-    return place, place, END.replace("RIGHT", str(right))
+def end_of(library: str, right: int) -> str:
+    """What comes first in a test, and asserts last that 1 is `right`."""
+    return END.replace("LIBRARY", library).replace("RIGHT", str(right))
 
 
 def _bodies(code: Code, wanted: Wanted) -> Iterator[int | None]:

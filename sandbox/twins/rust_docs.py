@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from sandbox.twins.compiled import Turned
-from sandbox.twins.rust import END
+from sandbox.twins.rust import LIBRARY, end_of
 from sandbox.twins.tokens import MOST_CHARS
 
 FENCE = "```"
@@ -15,8 +15,8 @@ UNCLEAR = re.compile(r"fn\s+main\b|#!|extern\s+crate|macro_rules|\bmod\b|r#*\"|/
 HIDDEN = re.compile(r"([ \t]*#[ \t]+)?(?=[^#\s])")
 
 
-def turned_example(source: str, line: int) -> Turned | None:
-    """An example turned around that opens at this line (from 1).
+def turned_example(source: str, line: int, library: str = LIBRARY) -> Turned | None:
+    """An example turned around that opens at this line (from 1); `library` as in `Wanted`.
 
     None where it is no plain example. Never raises.
     """
@@ -31,7 +31,7 @@ def turned_example(source: str, line: int) -> Turned | None:
 
     def made(right: int) -> str:
         at = first.end()
-        end = END.replace("RIGHT", str(right)).lstrip()
+        end = end_of(library, right).lstrip()
         turned = f"{place[1]}{inner[0][:at]}{end} {inner[0][at:]}"
         return "\n".join([*lines[:line], turned, *lines[line + 1 :]])
 

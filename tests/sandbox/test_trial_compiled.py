@@ -85,9 +85,24 @@ def test_the_file_of_a_test_of_rust_is_found_by_its_module(  # a table
         assert words(each, CARGO) == ["cargo", "test", "--offline", "--workspace", *chosen]
 
 
+@pytest.mark.parametrize(
+    ("manifest", "name"),
+    [(PACKAGE, "::core::"), (PACKAGE.replace("2021", "2015"), "::std::"),
+     ('[package]\nname = "calc"\n', "::std::")],
+)  # fmt: skip
+def test_the_edition_says_where_rusts_own_names_are(
+    manifest: str, name: str, showing: Sandbox, bare: str
+) -> None:
+    files = {"Cargo.toml": manifest, "tests/whole.rs": TEST, "src/lib.rs": EXAMPLE}
+    for test in ("whole.rs::adds", "doc calc::src/lib.rs - add (line 1)"):
+        texts = [each.file.text for each in shown(showing, bare, files, test) if each.file]
+        assert len(texts) == 2
+        assert all(text.count(name) == 2 for text in texts)
+
+
 UNCLEAR = [
-    ({"Cargo.toml": PACKAGE.replace("2021", "2015"), "tests/whole.rs": TEST}, "whole.rs::adds"),
-    ({"Cargo.toml": '[package]\nname = "calc"\n', "tests/whole.rs": TEST}, "whole.rs::adds"),
+    ({"tests/whole.rs": TEST}, "whole.rs::adds"),
+    ({"Cargo.toml": "[workspace]\n", "tests/whole.rs": TEST}, "whole.rs::adds"),
     ({"Cargo.toml": f'{PACKAGE}[[test]]\nname = "b"\npath = "tests/whole.rs"', "tests/whole.rs": TEST},
      "whole.rs::adds"),
     ({"a/Cargo.toml": PACKAGE, "a/src/lib.rs": WITHIN, "b/Cargo.toml": PACKAGE, "b/src/lib.rs": WITHIN},

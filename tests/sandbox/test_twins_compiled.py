@@ -82,21 +82,26 @@ TWINS = {
 }
 
 
-def of_rust(source: str, test: str) -> list[str]:
+def of_rust(source: str, test: str, library: str = rust.LIBRARY) -> list[str]:
     """The control and the twins; nothing where there are none."""
     *modules, name = test.split("::")
-    found = rust.turned(source, rust.Wanted(tuple(modules), name, STRANGER))
+    found = rust.turned(source, rust.Wanted(tuple(modules), name, STRANGER, library))
     return [] if found is None else [found.control, *found.twins]
 
 
+@pytest.mark.parametrize(
+    ("edition", "library"), [("2015", rust.OLD_LIBRARY), ("2021", rust.LIBRARY)]
+)
 @pytest.mark.parametrize("test", TWINS)
-def test_in_rust_the_control_passes_and_every_twin_fails(test: str, tmp_path: Path) -> None:
+def test_in_rust_the_control_passes_and_every_twin_fails(
+    test: str, edition: str, library: str, tmp_path: Path
+) -> None:
     if shutil.which("rustc") is None:
         pytest.skip("there is no rustc")
     said = []
-    for text in of_rust(RUST, test):
+    for text in of_rust(RUST, test, library):
         (tmp_path / "all.rs").write_text(text)
-        argv = ["rustc", "--edition", "2021", "--test", "-Cdebuginfo=0", "all.rs"]
+        argv = ["rustc", "--edition", edition, "--test", "-Cdebuginfo=0", "all.rs"]
         subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
         done = subprocess.run(
             [tmp_path / "all", "--exact", test], capture_output=True, text=True, check=False
@@ -209,7 +214,7 @@ def test_an_example_is_turned_around_by_its_first_line() -> None:
         for text, right in ((found.control, 1), (found.twins[0], 0)):
             changed = text.split("\n")
             assert changed[:opened] + changed[opened + 1 :] == lines[:opened] + lines[opened + 1 :]
-            end = rust.END.lstrip().replace("RIGHT", str(right))
+            end = rust.end_of("core", right).lstrip()
             assert changed[opened].replace(f"{end} ", "") == lines[opened]
 
 
