@@ -5,15 +5,14 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine, node_home, npm_packages
 from sandbox.recipes.layers import Layer, leads_out, place_in_repository, reported, script
-from sandbox.recipes.npm_manifest import NAME, Manifest, allowed, json_of, read_manifest
-from sandbox.recipes.npm_scripts import Script, choose_script
+from sandbox.recipes.npm_manifest import NAME, allowed, json_of, read_manifest
+from sandbox.recipes.npm_scripts import Script, choose_script, read_command
 from sandbox.recipes.place import PROJECT_NOTES, REPORT
 from sandbox.recipes.steps import HERE, Steps
 
@@ -119,7 +118,7 @@ class JavaScriptRecipe:
         """
         manifest = read_manifest(checkout)
         if wanted:
-            found = choose_script(_as_owner_says(manifest, wanted), checkout)
+            found = read_command(_line(wanted), manifest)
             reason = "the repository's owner set this command"
             if found is None:
                 return (TestCommand("command", tuple(wanted), reason),)
@@ -148,11 +147,10 @@ def _link_scratch(packages: Path) -> None:
             (packages / name).symlink_to(place)
 
 
-def _as_owner_says(manifest: Manifest, wanted: Sequence[str]) -> Manifest:
-    """The manifest with this test script, and nothing that would be done before it."""
+def _line(wanted: Sequence[str]) -> str:
+    """An owner's command as one line, without the place for the tests that are chosen."""
     words = (word if word in JOINS else shlex.quote(word) for word in wanted if word != "{tests}")
-    scripts = {name: text for name, text in manifest.scripts.items() if name != "pretest"}
-    return replace(manifest, scripts={**scripts, "test": " ".join(words)}, main="")
+    return " ".join(words)
 
 
 def _asked(packages: Sequence[str]) -> dict[str, str]:

@@ -33,6 +33,8 @@ DROPPED = re.compile(
 )
 """Options that change what is run or shown; a repair needs neither coverage nor a watcher."""
 DEPTH = 6
+OWNERS = "the owner's command"
+"""A name that no script of a repository has that is called by another: it is more than a word."""
 MOST_WORDS = 10_000
 """So many words of scripts are read, counted each time that a script is called."""
 
@@ -64,19 +66,30 @@ class _Step:
 
 def choose_script(manifest: Manifest, checkout: Path) -> Script | None:
     """What the `test` script comes down to, else the runner that is among the dependencies."""
-    scripts = manifest.scripts
-    steps = _steps(scripts, "pretest", "test")
+    script = _first_runner(_steps(manifest.scripts, "pretest", "test"), manifest)
+    if script is None:
+        return _by_dependency(manifest, checkout)
+    return replace(script, builds=(*_missing_build(manifest, checkout), *script.builds))
+
+
+def read_command(text: str, manifest: Manifest) -> Script | None:
+    """What an owner's command comes down to, which may name a script; None for no known runner."""
+    scripts = {**manifest.scripts, OWNERS: text}
+    return _first_runner(_steps(scripts, OWNERS), manifest)
+
+
+def _first_runner(steps: Sequence[_Step], manifest: Manifest) -> Script | None:
+    """The first command that runs tests, with those before it that build something."""
     builds: list[tuple[str, ...]] = []
     for step in steps:
         script = _script(step.words, manifest)
         # A program that runs before the tests prepares them; it is not the tests.
         prepares = step.before and script is not None and script.is_program
         if script is not None and not prepares:
-            built = (*_missing_build(manifest, checkout), *builds)
-            return replace(script, builds=built)
+            return replace(script, builds=tuple(builds))
         if prepares or (step.words[0] in BUILDERS and "--noEmit" not in step.words):
             builds.append(tuple(step.words))
-    return _by_dependency(manifest, checkout)
+    return None
 
 
 def _steps(scripts: Mapping[str, str], *names: str) -> list[_Step]:

@@ -57,6 +57,29 @@ def test_a_build_that_the_tests_need_comes_first(write_repository: WriteReposito
     assert found.builds == (("rollup", "-c"), ("tsc", "-p", "."))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "runner", "argv"),
+    [
+        (["npx", "mocha", "spec"], "mocha", ["mocha", "spec"]),
+        (["npm", "test"], "jest", ["jest", "src"]),
+        (["npm", "run", "unit", "{tests}"], "tap", ["tape", "unit.js"]),
+        (["sh", "-c", "make check"], "command", ["sh", "-c", "make check"]),
+        (["npm", "run", "nothing"], "command", ["npm", "run", "nothing"]),
+    ],
+)
+def test_an_owners_command_is_read_and_nothing_takes_its_place(
+    wanted: list[str], runner: str, argv: list[str], write_repository: WriteRepository
+) -> None:
+    scripts = {"test": "jest src", "unit": "tape unit.js"}
+    root = write_repository(manifest(scripts=scripts, devDependencies={"vitest": "^3.0.0"}))
+    (found,) = JavaScriptRecipe().commands(root, wanted)
+    assert found.runner == runner
+    assert found.reason == "the repository's owner set this command"
+    said = " ".join(found.argv)
+    assert all(word in said for word in argv)
+    assert "vitest" not in said
+
+
 def test_programs_that_run_before_the_tests_are_not_the_tests(
     write_repository: WriteRepository,
 ) -> None:
