@@ -12,7 +12,7 @@ from sandbox.recipes.declared import table, yaml_of
 GROUPS = ("dependencies", "optionalDependencies", "peerDependencies", "devDependencies")
 YARN_KEY = re.compile(r'"?(@?[^@"\s]+)@(?:npm:)?([^@":]+)"?')
 """What has another `:` or `@` in its range is no package of a registry, or is an alias."""
-YARN_VERSION = re.compile(r'^\s+version:?\s+"?([\w.+-]+)"?\s*$', re.MULTILINE)
+YARN_VERSION = re.compile(r'^[ \t]+version:?[ \t]+"?([\w.+-]+)"?[ \t\r]*$', re.MULTILINE)
 PNPM_KEY = re.compile(r"/?((?:@[\w.~-]+/)?[\w.~-]+)[@/](\d[\w.+-]*?)(?:[(_].*)?")
 EXACT = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][\w.+-]+)?")
 

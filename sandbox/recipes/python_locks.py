@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
+from packaging.markers import InvalidMarker, Marker
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from sandbox.recipes.declared import strings, table, text_of
+from sandbox.recipes.requirement_files import holds
 
 LOCK_BYTES = 16 * 1024 * 1024
 ELSEWHERE = frozenset(
@@ -74,8 +75,8 @@ def _chosen(known: Mapping[str, bool]) -> list[str]:
 def _holds(markers: tuple[str, ...], here: dict[str, str]) -> bool:
     """Whether any of them does; one that cannot be read does, so that nothing hangs on it."""
     try:
-        return not markers or any(Marker(text).evaluate(here) for text in markers)
-    except (InvalidMarker, UndefinedEnvironmentName, InvalidVersion):
+        return not markers or any(holds(Marker(text), here) for text in markers)
+    except (InvalidMarker, RecursionError):
         return True
 
 

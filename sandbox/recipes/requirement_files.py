@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -55,24 +56,36 @@ def askable(
     here = {"extra": "", **(markers or {})}
     kept: dict[str, None] = {}
     for text in requirements:
-        try:
-            requirement = Requirement(text.strip())
-        except InvalidRequirement:
+        requirement = _read(text)
+        if requirement is None:
             continue
         marker, requirement.marker = requirement.marker, None
         is_own = canonicalize_name(requirement.name) == canonicalize_name(own)
-        if requirement.url or is_own or (marker is not None and not marker.evaluate(here)):
+        if requirement.url or is_own or (marker is not None and not holds(marker, here)):
             continue
         kept[str(requirement)] = None
     return tuple(sorted(kept))
 
 
+def _read(text: str) -> Requirement | None:
+    try:
+        return Requirement(text.strip())
+    except (InvalidRequirement, RecursionError):
+        return None
+
+
+def holds(marker: Marker, here: Mapping[str, str]) -> bool:
+    """Whether a marker holds; one that compares what cannot be compared does.
+
+    Nothing should hang on it.
+    """
+    try:
+        return marker.evaluate(dict(here))
+    except (ValueError, RecursionError):
+        return True
+
+
 def names_of(requirements: Iterable[str]) -> tuple[str, ...]:
     """The names of those that can be read."""
-    found = []
-    for text in requirements:
-        try:
-            found.append(Requirement(text.strip()).name)
-        except InvalidRequirement:
-            continue
-    return tuple(found)
+    found = map(_read, requirements)
+    return tuple(requirement.name for requirement in found if requirement)

@@ -10,7 +10,7 @@ from sandbox.recipes.npm_manifest import read_manifest
 from sandbox.recipes.pyproject_file import poetry_range
 from sandbox.recipes.python import PythonRecipe, asked_for, kept_options, missing_always
 from sandbox.recipes.python_project import READERS, read_project
-from sandbox.recipes.requirement_files import askable
+from sandbox.recipes.requirement_files import askable, names_of
 from tests.sandbox.conftest import WriteRepository
 
 
@@ -188,9 +188,12 @@ def test_addresses_and_itself_are_not_asked_of_an_index() -> None:
         "OWN[test]",
         "a ; python_version < '3'",
         "not valid !",
+        f"deep ; {3000 * '('}os_name == 'x'{3000 * ')'}",
         "b[c]>=1",
+        "odd ; os_name ~= 'posix'",
     ]
-    assert askable(wanted, own="Own") == ("b[c]>=1",)
+    assert askable(wanted, own="Own") == ("b[c]>=1", "odd"), "what cannot be compared holds"
+    assert names_of(wanted[2:]) == ("OWN", "a", "b", "odd")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ def test_of_several_versions_the_one_for_this_python_is_pinned(
         (root / file).unlink()
 
 
+@pytest.mark.parametrize("odd", ["os_name ~= 'posix'", "nothing", f"{3000 * '('}os_name == 'x'"])
+def test_a_marker_that_cannot_be_read_or_compared_takes_its_version(
+    write_repository: WriteRepository, odd: str
+) -> None:
+    entry = '[[package]]\nname = "six"\nversion = "{}"\nmarkers = "{}"\n'
+    text = entry.format("1.15.0", odd) + entry.format("1.16.0", "os_name == 'none'")
+    assert read_pins(write_repository({"poetry.lock": text})).lines == ("six==1.15.0",)
+
+
 def test_a_version_from_an_index_of_the_owners_choice_is_pinned(
     write_repository: WriteRepository,
 ) -> None:

@@ -306,6 +306,16 @@ def test_npms_own_lock_loses_its_addresses(write_repository: WriteRepository) ->
     assert "evil" not in found.lock
 
 
+@pytest.mark.parametrize("filler", ["\n", " ", "  a\n", "a@1, "])
+def test_a_long_lock_of_nothing_is_read_to_its_end(
+    write_repository: WriteRepository, filler: str
+) -> None:
+    """Where the work grows with the square of the text this takes days, not a moment."""
+    text = f"a@1:\n{filler * (1024 * 1024 // len(filler))}"
+    root = write_repository({**manifest(dependencies={"a": "1"}), "yarn.lock": text})
+    assert read_manifest(root).wanted == {"a": "1"}
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text(max_size=300))
 def test_no_manifest_breaks_the_reading(write_repository: WriteRepository, text: str) -> None:
