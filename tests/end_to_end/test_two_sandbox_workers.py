@@ -44,7 +44,7 @@ def searching(site: Site) -> Iterator[None]:
         yield
 
 
-def tester(site: Site, kind: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+def sandbox_worker(site: Site, kind: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A worker that tests one candidate at a time, on a machine that is called as its back end."""
     more = {"EVOSCALE_SANDBOX_KIND": kind, "EVOSCALE_SANDBOX_BASE_IMAGE": "toolchain"}
     named = (*NAMED, kind)
@@ -74,7 +74,7 @@ def machines(site: Site, *states: str) -> set[str]:
 
 def alone(site: Site) -> tuple[Verdicts, str]:
     """The verdicts and the patch of a search whose candidates one machine tests."""
-    with searching(site), tester(site, "bubblewrap"):
+    with searching(site), sandbox_worker(site, "bubblewrap"):
         site.tell(QUEUE, REPAIR, site.job.job_id)
         patch = ended(site).patch
     return verdicts(site), patch
@@ -110,7 +110,7 @@ def test_two_machines_share_a_queue_and_every_candidate_is_judged_as_by_one(
     site = new_site("both")
     with ExitStack() as running:
         running.enter_context(searching(site))
-        workers = {kind: running.enter_context(tester(site, kind)) for kind in kinds}
+        workers = {kind: running.enter_context(sandbox_worker(site, kind)) for kind in kinds}
         site.tell(QUEUE, REPAIR, site.job.job_id)
         first = min(site.until(lambda: machines(site) or None))
         workers[first].send_signal(signal.SIGSTOP)  # in the middle of a candidate, or after one

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox import images
 from sandbox.conformance.hostile.attack import BUGGY, GOT_THROUGH, LIMITS, Attack
-from sandbox.conformance.hostile.goals import OUTSIDE, REACHES
+from sandbox.conformance.hostile.goals import LISTENING, OUTSIDE, REACHES
 from sandbox.conformance.hostile.plants import STATE, WAY_OUT
 from sandbox.contract import Sandbox, TestReport, TestSpec
 from sandbox.grading import grade
@@ -100,7 +100,7 @@ def _reaches_out(target: Target) -> str | None:
         target.sandbox.open(target.suite.image, LIMITS) as neighbour,
         socket.socket(socket.AF_UNIX) as listening,
     ):
-        listening.bind("\0neighbour")
+        listening.bind(LISTENING)
         listening.listen()
         neighbour.write_file(f"/tmp/{STOLEN}", b"secret")  # noqa: S108  # the box's own
         neighbour.write_file(STOLEN, b"secret")

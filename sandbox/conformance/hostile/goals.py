@@ -1,8 +1,12 @@
 """What code in a box tries to reach: the network, the machine, other boxes."""
 
+import os
 from dataclasses import dataclass
 
 from sandbox.conformance.hostile.attack import BUGGY, Attack
+
+LISTENING = f"\0neighbour-{os.getpid()}"
+"""A socket of the machine's that has no file; each process checks with one of its own."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ if not any(os.path.exists(place + '/neighbours-secret') for place in places): ra
         "a neighbour's process",
         "\nif not any(p.isdigit() and int(p) > 100 for p in os.listdir('/proc')): raise OSError",
     ),
-    Goal("a socket of the machine's without a file", _connects("AF_UNIX", "'\\0neighbour'")),
+    Goal("a socket of the machine's without a file", _connects("AF_UNIX", repr(LISTENING))),
 )
 OUTSIDE = (*NETWORK, *HOST)
 REACHES = Attack(

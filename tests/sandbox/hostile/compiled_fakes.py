@@ -139,7 +139,7 @@ def summed(passed: int, failed: int) -> str:
 
 BOTH = r"test adds ... ok\ntest leaves_zero_alone ... ok\n"
 OTHERS = "".join(rf"test z{n} ... FAILED\n" for n in range(3))
-CAUGHT_RUST = "contradicts itself|the results are made up"
+CAUGHT_RUST = "contradicts itself|contradicts the report|the results are made up"
 
 HALTS = """            Class<?> outer = Class.forName("java.lang.Run" + "time");
             Object own = outer.getMethod("getRun" + "time").invoke(null);

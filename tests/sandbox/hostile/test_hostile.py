@@ -21,7 +21,7 @@ from sandbox.conformance.hostile import (
     verdict_of,
 )
 from sandbox.conformance.hostile.attack import HONEST, Attack
-from sandbox.conformance.hostile.goals import OUTSIDE, REACHES, Goal
+from sandbox.conformance.hostile.goals import LISTENING, OUTSIDE, REACHES, Goal
 from sandbox.conformance.hostile.plants import STATE, WAY_OUT
 from sandbox.contract import Box, Patch, Sandbox, TestSpec
 from sandbox.docker.engine import Engine
@@ -77,7 +77,7 @@ def neighbour(sandbox: Sandbox, calc: TestSpec) -> Iterator[Box]:
 def listener() -> Iterator[socket.socket]:
     """A socket of this machine that has no file."""
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind("\0neighbour")
+        listening.bind(LISTENING)
         listening.listen()
         yield listening
 
@@ -101,7 +101,7 @@ def in_gvisor(sandbox: Sandbox) -> bool:
 def outside(sandbox: Sandbox, calc: TestSpec, neighbour: Box, listener: socket.socket) -> str:
     """What code in a box says of all it tried to reach."""
     assert neighbour.exec(["sleep", "0"]).exit_code == 0
-    assert listener.getsockname() == b"\0neighbour"
+    assert listener.getsockname() == LISTENING.encode()
     assert REACHES.policy in (check_patch(REACHES.patch) or "")
     return verdict_of(run_tests(sandbox, calc, REACHES.patch, LIMITS, allowed=["*"]))
 
