@@ -6,6 +6,7 @@ The *control* is the same edit with a condition that does not hold.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 
 from sandbox.twins.compiled import Turned
 from sandbox.twins.compiled_tokens import read_java
@@ -37,7 +38,7 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     """
     try:
         code = read_java(source)
-        bodies = list(_bodies(code, wanted))
+        bodies = list(islice(_bodies(code, wanted), 2))  # each is looked for far ahead
     except UnreadableError:
         return None
     words = {token.text for token in code.tokens if token.kind == "word"}
@@ -85,7 +86,7 @@ def _class(code: Code, opened: int) -> str | None:
     if code.text(opened) != "{":
         return None
     at = opened - 1
-    while at >= 0 and code.text(at) not in {"{", "}", ";"}:
+    while code.text(at) not in {"", "{", "}", ";", "(", "["}:
         if code.text(at) == "class" and code.text(at - 1) != ".":
             return code.text(at + 1)
         at = code.partners.get(at, at) - 1
@@ -97,11 +98,8 @@ def _body(code: Code, at: int) -> int | None:
     names = _annotations(code, at - 1)
     if not set(names) & TESTS or code.partners[at + 1] != at + 2:
         return None
-    at += 3
-    if code.text(at) == "throws":
-        while code.text(at) not in {"{", ";", ""}:
-            at = code.partners.get(at, at) + 1
-    return at if code.text(at) == "{" else None
+    found = code.ahead(at + 3, {"{", ";"}) if code.text(at + 3) == "throws" else at + 3
+    return found if found is not None and code.text(found) == "{" else None
 
 
 def _annotations(code: Code, at: int) -> Sequence[str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 
 from sandbox.twins.compiled import Turned
 from sandbox.twins.compiled_tokens import read_rust
@@ -53,7 +54,7 @@ def turned(source: str, wanted: Wanted) -> Turned | None:
     """
     try:
         code = read_rust(source)
-        bodies = list(_bodies(code, wanted))
+        bodies = list(islice(_bodies(code, wanted), 2))  # each is looked for far ahead
     except UnreadableError:
         return None
     opened = bodies[0] if len(bodies) == 1 else None
@@ -99,10 +100,8 @@ def _body(code: Code, at: int) -> int | None:
     closed = code.partners[at + 1]
     if closed != at + 2:  # a fixture, or a table
         return None
-    at = closed + 1
-    while code.text(at) not in {"{", ";", ""}:
-        at = code.partners.get(at, at) + 1
-    return at if code.text(at) == "{" else None
+    found = code.ahead(closed + 1, {"{", ";"})
+    return found if found is not None and code.text(found) == "{" else None
 
 
 def _attributes(code: Code, at: int) -> set[str] | None:

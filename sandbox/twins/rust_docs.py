@@ -9,7 +9,7 @@ from sandbox.twins.tokens import MOST_CHARS
 
 FENCE = "```"
 DOC = re.compile(r"([ \t]*//[/!] ?)(.*)")
-OPENS = re.compile(r"[ \t]*(`{3,})[ \t]*(?:rust)?[ \t]*")
+OPENS = re.compile(r"[ \t]*(`{3,})[ \t]*(?:rust[ \t]*)?")
 UNCLEAR = re.compile(r"fn\s+main\b|#!|extern\s+crate|macro_rules|\bmod\b|r#*\"|/\*")
 """What may have to be first in an example, or make the first line no statement of its own."""
 HIDDEN = re.compile(r"([ \t]*#[ \t]+)?(?=[^#\s])")

@@ -4,7 +4,7 @@ A text is a repository's, and it is read where no limit of a box holds; so there
 what is never closed ends the reading.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +54,17 @@ class Code:
     def span(self, first: int, last: int) -> str:
         """The source from one token to another, both included."""
         return self.source[self.tokens[first].start : self.tokens[last].end]
+
+    def ahead(self, at: int, wanted: Collection[str]) -> int | None:
+        """The next of these tokens from a place on, past brackets that open on the way.
+
+        None where a bracket closes that was open there, or the text ends.
+        """
+        while at < len(self.tokens) and self.text(at) not in CLOSED:
+            if self.text(at) in wanted:
+                return at
+            at = self.partners.get(at, at) + 1
+        return None
 
     def named(self, name: str) -> Iterator[tuple[int, tuple[int, ...]]]:
         """Where a word is followed by `(`, and the brackets opened around it, from the outside in.

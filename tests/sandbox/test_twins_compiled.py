@@ -129,6 +129,8 @@ def test_what_is_no_plain_test_of_rust_has_no_twin(test: str) -> None:
         "#[test] fn adds(given: i32) {}",
         "#[test] unsafe fn adds() {}",
         "#[test] fn adds();",
+        "mod m { #[test] fn adds() }",
+        "#[test] fn adds() -> [(); 3]",
         "#[test] fn adds() { \"",
         "#[test] fn adds() { r#\"\" }",
         "#[test] fn adds() { /* /* */ }",
@@ -221,6 +223,18 @@ def test_an_example_is_turned_around_by_its_first_line() -> None:
 @pytest.mark.parametrize("line", [0, 1, 5, 16, 20, 24, 29, 99])
 def test_what_is_no_plain_example_has_no_twin(line: int) -> None:
     assert turned_example(EXAMPLE, line) is None
+
+
+def test_a_fence_is_read_in_one_go_however_many_blanks_it_has() -> None:
+    blanks = " " * (MOST_CHARS // 2)  # if each had the rest read again, it would take minutes
+    for opens, made in (
+        ("", True),
+        ("rust", True),
+        ("text", False),
+        (f"rust{blanks[:99]}x", False),
+    ):
+        text = f"/// ```{blanks}{opens}\n/// run();\n/// ```"
+        assert (turned_example(text, 1) is not None) == made
 
 
 def test_lines_at_which_an_example_may_begin_are_counted_in_full() -> None:
@@ -332,6 +346,24 @@ def test_a_test_of_java_is_that_of_its_package_and_its_class() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("@Test public void adds() {}", 2),
+        ("@Test public void adds() throws X {}", 2),
+        ("@Test public void adds() throws X", 0),
+        ("@Test public void adds() throws X; {}", 0),
+        ("@Test public void adds()", 0),
+        ("@Test public void adds() {} @Test public void adds() {}", 0),
+        ("int a = of(class CalcTest { @Test void adds() {} })", 0),
+    ],
+)
+def test_what_cannot_be_relied_on_in_java_has_no_twin(text: str, count: int) -> None:
+    head = "package org.example; import org.junit.Test;"
+    whole = text if "class" in text else f"class CalcTest {{ {text} }}"
+    assert len(of_java(f"{head} {whole}", "adds")) == count
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("/* " * COUNT, "a comment is never closed at 0"),
@@ -372,7 +404,9 @@ LONG = [
 
 @pytest.mark.parametrize("form", LONG)
 @pytest.mark.parametrize(
-    "part", ["#[a] ", "a ", "fn adds() {} ", "#[test] fn adds() ", "@Test void adds() {} ", "/**/ r#''# "]
+    "part",
+    ["#[a] ", "a ", "fn adds() {} ", "#[test] fn adds() ", "#[test] fn adds() [] ",
+     "@Test void adds() {} ", "@Test void adds() throws A ", "/**/ r#''# "],
 )  # fmt: skip
 def test_twice_the_text_takes_twice_the_work(form: str, part: str) -> None:
     def work(count: int) -> None:

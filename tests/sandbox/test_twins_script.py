@@ -1,6 +1,7 @@
 """Twins of JavaScript's and Go's tests, run by node and go themselves."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -213,14 +214,15 @@ def test_many_tests_or_deep_ones_are_refused() -> None:
     assert turned(f"{one};" + "it('b',f=>f);" * MOST_CALLS, ADDS) is None
 
 
-def steps(work: Callable[[], object]) -> int:
-    """How many instructions of Python some work takes."""
+def steps(work: Callable[[], object], most: float = math.inf) -> int:
+    """How many instructions of Python some work takes; beyond the most allowed it is ended."""
     count = 0
 
     def step(frame: FrameType, event: str, _: object) -> "TraceFunction":
         nonlocal count
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         count += event == "opcode"
+        assert count <= most
         return step
 
     before = sys.gettrace()
