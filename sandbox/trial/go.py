@@ -10,7 +10,7 @@ from sandbox.twins.go import turned
 
 ID = re.compile(r"(.+?)\.(Test\w*)(?:/.*)?", re.DOTALL)
 TEST_FILE = "_test.go"
-CONSTRAINED = re.compile(r"^\s*//(?:go:build\s|\s*\+build\s)", re.MULTILINE)
+CONSTRAINED = re.compile(r"^[^\S\n]*//(?:go:build\s|[^\S\n]*\+build\s)", re.MULTILINE)
 """What says in a file that it is compiled under conditions only."""
 PLATFORMS = frozenset(
     {"aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux",

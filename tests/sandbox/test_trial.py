@@ -9,6 +9,7 @@ from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestFile, Test
 from sandbox.recipes.layers import reported
 from sandbox.trial import Trial, blind_trial, go
 from sandbox.trial.showing import Tree
+from sandbox.twins.tokens import MOST_CHARS
 
 LIMITS = Limits(wall_clock_s=30.0)
 TEST = "test_calc.py::test_adds"
@@ -98,3 +99,10 @@ def test_a_test_of_go_that_may_not_be_compiled_is_untried(
     files: Mapping[str, str], showing: Sandbox, bare: str
 ) -> None:
     assert shown_of_go(showing, bare, {**files, **ELSEWHERE}) == []
+
+
+def test_a_line_that_says_when_to_build_is_looked_for_in_one_go() -> None:
+    blank = "\n" * MOST_CHARS  # if each had the rest read again, it would take a minute
+    for line in ("//go:build linux\n", " // +build linux\n"):
+        assert go.CONSTRAINED.search(f"{blank}{line}") is not None
+    assert go.CONSTRAINED.search(f"{blank}/ /+build linux") is None
