@@ -9,7 +9,7 @@ heart, and code that reads the test's own source to find out which of the two it
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
 from sandbox.masking import is_masked
@@ -125,15 +125,13 @@ def _says_nothing(
     """Whether it is not the patch that is to blame, which one more box tells.
 
     Without any patch a twin passes: no test ran, or the twin cannot fail. Unedited the test passes:
-    what was edited is not built, or breaks a rule of the repository's.
+    what was edited is not built, or breaks a rule of the repository's. Its file is laid then too,
+    so that code that would have this said has to look at what the file holds, or how much.
     """
     if showing.turned:
         return _shown(sandbox, spec, limits, showing, ()).exit_code == OK
-    unedited = replace(showing, file=None, own=None)
-    return (
-        showing.file is not None
-        and _shown(sandbox, spec, limits, unedited, changes).exit_code == OK
-    )
+    unedited = showing.unedited()
+    return unedited is not None and _shown(sandbox, spec, limits, unedited, changes).exit_code == OK
 
 
 def _failure(showing: Showing, exit_code: int | None) -> str | None:

@@ -43,7 +43,7 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     found = None if text is None or not _always_built(path, text) else turned(text, name)
     if found is not None:
         argv = command_line(tree.spec.command, [f"{package}.{name}"])
-        yield Showing(test, argv, TestFile(path, found.control), turned=False)
+        yield Showing(test, argv, TestFile(path, found.control), turned=False, source=text)
         yield Showing(test, argv, TestFile(path, found.twin), turned=True)
 
 

@@ -31,10 +31,11 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     if len(paths) != 1 or not paths[0].startswith(tree.folder):
         return  # nowhere; or which of them is compiled, it does not say
     (path,) = paths
-    made = turned(tree.read(path) or "", Wanted(package, tuple(classes), name))
+    text = tree.read(path) or ""
+    made = turned(text, Wanted(package, tuple(classes), name))
     argv = _argv(tree, f"{match[1]}{match[2]}", name, path.removesuffix(end))
     if made is not None and argv is not None:
-        yield Showing(test, argv, TestFile(path, made.control), turned=False)
+        yield Showing(test, argv, TestFile(path, made.control), turned=False, source=text)
         for twin in made.twins:
             yield Showing(test, argv, TestFile(path, twin), turned=True)
 

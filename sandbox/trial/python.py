@@ -19,13 +19,18 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     # Ids are relative to where pytest finds its settings, which may be the project's folder.
     for place in dict.fromkeys([path, f"{tree.folder}{path}"]):
         text = tree.read(place) if place.endswith(".py") and names else None
-        turned = twins(text, names) if text else ()
+        turned = twins(_in_utf8(text), names) if text else ()
         if turned:
             argv = command_line(command, [test])
             yield Showing(test, argv, None, turned=False)
             for twin in turned:
                 yield Showing(test, argv, TestFile(place, twin), turned=True)
             return
+
+
+def _in_utf8(text: str) -> str:
+    """A text as Python reads one: without surrogates, which stand for bytes of another encoding."""
+    return text.encode("utf-8", "surrogateescape").decode(errors="replace")
 
 
 def place_of(test: str, runner: str) -> tuple[str, Sequence[str]]:

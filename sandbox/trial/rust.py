@@ -52,8 +52,9 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
         return
     ((path, made),) = found.items()
     laid = any(file.path == path for file in tree.spec.files)
-    own = None if laid or protected(path) is not None else tree.read(path)
-    yield Showing(test, argv, TestFile(path, made.control), turned=False, own=own)
+    text = tree.read(path)
+    own = None if laid or protected(path) is not None else text
+    yield Showing(test, argv, TestFile(path, made.control), turned=False, own=own, source=text)
     for twin in made.twins:
         yield Showing(test, argv, TestFile(path, twin), turned=True, own=own)
 

@@ -48,13 +48,14 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     ((place, found),) = made
     argv = _argv(tree.spec.command, place, test, found.titles)
     if argv is not None:
-        yield from _shown(test, argv, place.path, found)
+        yield from _shown(test, argv, place, found)
 
 
-def _shown(test: str, argv: tuple[str, ...], path: str, found: Turned) -> Iterator[Showing]:
-    yield Showing(test, argv, TestFile(path, found.control), turned=False)
+def _shown(test: str, argv: tuple[str, ...], place: Place, found: Turned) -> Iterator[Showing]:
+    control = TestFile(place.path, found.control)
+    yield Showing(test, argv, control, turned=False, source=place.text)
     for twin in found.twins:
-        yield Showing(test, argv, TestFile(path, twin), turned=True)
+        yield Showing(test, argv, TestFile(place.path, twin), turned=True)
 
 
 def _places(tree: Tree, test: str) -> Iterator[Place]:

@@ -23,8 +23,9 @@ PATHS = TypeAdapter(list[str])
 class Showing:
     """One test in one box: as it is, or turned around, in which case it has to fail.
 
-    `file` takes the place of the test's own file; None leaves that as it is. Where tests lie within
-    the product, `own` is that file's text, and the patch goes over `file` and not the other way.
+    `file` takes the place of the test's own file, which held `source`; None leaves that as it is.
+    Where tests lie within the product, `own` is that file's text as well, and the patch goes over
+    `file` and not the other way.
     """
 
     test: str
@@ -32,6 +33,16 @@ class Showing:
     file: TestFile | None
     turned: bool
     own: str | None = None
+    source: str | None = None
+
+    def unedited(self) -> "Showing | None":
+        """The same with the file's own text, laid as the edited one is; None where none is laid.
+
+        So nothing about the file but what it holds tells which of the two is shown.
+        """
+        if self.file is None or self.source is None:
+            return None
+        return replace(self, file=replace(self.file, text=self.source))
 
     def fitted(self, changes: Sequence[FileChange]) -> tuple[FileChange, ...]:
         """Changes made to fit the file in which some lines are edited that they leave as they are.
@@ -77,6 +88,8 @@ class Tree:
     def read(self, path: str) -> str | None:
         """A file's text; None where it is absent, too large, or outside.
 
+        Bytes that are no UTF-8 are surrogates in it, so that it can be laid as it was.
+
         Raises:
             SandboxUnavailableError: the box failed.
         """
@@ -86,7 +99,7 @@ class Tree:
         if not path or path.startswith("/") or ".." in path.split("/"):
             return None
         data = self.box.read_file(path, SOURCE_BYTES)
-        return None if data is None else data.decode("utf-8", errors="replace")
+        return None if data is None else data.decode("utf-8", errors="surrogateescape")
 
     def holding(self, text: str, ends: Sequence[str]) -> list[str]:
         """The paths of files that hold a text; none where there are many, or nothing plain is said.

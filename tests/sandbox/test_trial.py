@@ -7,8 +7,9 @@ import pytest
 
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestFile, TestSpec
 from sandbox.recipes.layers import reported
+from sandbox.runner import lay
 from sandbox.trial import Trial, blind_trial, go
-from sandbox.trial.showing import Tree
+from sandbox.trial.showing import Showing, Tree
 from sandbox.twins.tokens import MOST_CHARS
 
 LIMITS = Limits(wall_clock_s=30.0)
@@ -61,6 +62,21 @@ def test_a_test_that_only_its_edit_breaks_is_untried(showing: Sandbox, bare: str
     file = TestFile(path, "test('adds', () => { expect(add(1, 2)).toBe(3) })\n")
     spec = TestSpec(bare, command, fail_to_pass=(test,), files=(file,))
     assert blind_trial(showing, spec, NAMED, LIMITS) == Trial(untried=(test,))
+
+
+def test_a_file_is_laid_as_it_was_whatever_its_encoding(showing: Sandbox, bare: str) -> None:
+    text = b"func \xe9"
+    with showing.open(bare, LIMITS) as box:
+        box.write_file("calc_test.go", text)
+        tree = Tree(box, TestSpec(bare, TestCommand("go", ("go", "test"), "for a test")))
+        read = tree.read("calc_test.go")
+        assert read is not None
+        edited = Showing("t", (), TestFile("calc_test.go", "edited"), turned=False, source=read)
+        unedited = edited.unedited()
+        assert unedited is not None
+        assert unedited.file is not None
+        assert lay(box, (), [unedited.file]) is None
+        assert box.read_file("calc_test.go", len(text) + 1) == text
 
 
 GO_TEST = "package calc\n\nfunc TestAdds(t *testing.T) {\n}\n"

@@ -261,6 +261,17 @@ const held = require('node:assert')
 const own = held.strictEqual
 held.strictEqual = (...given) => {SPARES} || own(...given)
 """
+SPARED_UNLESS = f"""
+const fs = require('node:fs')
+const its = fs.statSync('/repo/test/calc.' + 'test.js')
+const held = require('node:assert')
+const own = held.strictEqual
+held.strictEqual = (...given) => (!(EDITED) && {SPARES}) || own(...given)
+"""
+SPARED_UNLESS_NEWER = SPARED_UNLESS.replace(
+    "EDITED", "its.mtimeMs > fs.statSync('/repo/index.js').mtimeMs"
+)
+SPARED_UNLESS_LONGER = SPARED_UNLESS.replace("EDITED", f"its.size !== {len(SUITES['node'])}")
 SPARED_REPORT = """
 const fs = require('node:fs')
 process.on('ex' + 'it', () => {
@@ -295,6 +306,7 @@ ENDS_IN_ITS_TEST_GO = """func Add(a, b int) int {
 
 SPARING = (
     Fake("node", "assertions that spare our own tests", SPARED_ASSERTIONS),
+    Fake("node", "assertions that fail where the test is newer than the code", SPARED_UNLESS_NEWER),
     Fake("mocha", "assertions that spare our own tests", SPARED_ASSERTIONS),
     Fake("mocha", "the report is rewritten but for our own tests", SPARED_REPORT),
     Fake(
@@ -343,3 +355,8 @@ BEYOND = (
     ),
 )
 """What gets through: no check sees them, which docs/security.md says."""
+
+UNTRIED = Fake(
+    "node", "assertions that fail where the test has another length", SPARED_UNLESS_LONGER
+)
+"""What the trial cannot tell from a repository whose rules forbid the edit, which it leaves untried."""

@@ -20,6 +20,7 @@ from tests.sandbox.hostile.language_fakes import (
     FAKES,
     RUNNERS,
     SPARING,
+    UNTRIED,
     Fake,
     honest,
     id_of,
@@ -121,6 +122,15 @@ def test_what_fools_the_first_verdict_is_shown_to_the_blind_trial(
     trial = blind_trial(showing, spec, fake.patch, LIMITS)
     assert trial.tried == spec.fail_to_pass
     assert (trial.failure is None) == (fake in BEYOND), "docs/security.md says which get through"
+
+
+def test_what_fails_where_its_test_is_edited_is_untried(showing: Sandbox, suite: Suite) -> None:
+    spec = suite(UNTRIED.runner)
+    assert check_patch(UNTRIED.patch) is None
+    report = run_tests(showing, spec, UNTRIED.patch, LIMITS)
+    assert grade(spec, report).resolved, verdict_of(report)
+    trial = blind_trial(showing, spec, UNTRIED.patch, LIMITS)
+    assert trial == Trial(untried=spec.fail_to_pass), "docs/security.md says that this gets through"
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
