@@ -16,7 +16,7 @@ from engine.testspec import Baseline, reproduction_spec
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestReport, TestSpec, TestStatus
 from sandbox.errors import SandboxError
 from sandbox.grading import Grade, grade
-from sandbox.impact import affected
+from sandbox.impact import BY_FILE, affected
 from sandbox.policy import Exceptions, check_patch, judged
 from sandbox.runner import run_tests
 
@@ -87,42 +87,62 @@ def try_patch(bench: Bench, patch: Patch) -> Verdict:
 
 
 def _broken_at_once(bench: Bench, patch: Patch, reports: list[TestReport]) -> tuple[str, ...]:
-    """The tests that a patch affects and breaks, each time of two; where few enough are affected.
+    """The tests that a patch affects and breaks, each time of two.
 
-    Their report is added to `reports` if it is the last.
+    Without the patch all of them have to pass as they were run, or nothing is known: a test may
+    need what a file that was not chosen sets up. Their report is added to `reports` if it is the
+    last.
     """
     spec = suite_spec(bench.baseline)
-    if bench.baseline.impact is None or check_patch(patch, Exceptions(named=spec.named)):
-        return ()
-    found = affected(bench.baseline.impact, judged(patch, Exceptions(named=spec.named)))
-    chosen = tuple(t for t in spec.pass_to_pass if found is not None and t in found)
-    if not chosen or len(chosen) > MOST_AFFECTED * len(spec.pass_to_pass):
-        return ()
-    broken = chosen
+    broken = ran = _chosen(bench.baseline, patch)
     for _ in range(2):
-        report = run_tests(bench.sandbox, spec, patch, bench.limits, tests=broken)
-        if not report.ran:
-            return ()  # the whole suite says why
-        broken = tuple(test for test in broken if report.statuses.get(test) not in GOOD)
         if not broken:
             return ()
+        ran = broken
+        report = run_tests(bench.sandbox, spec, patch, bench.limits, tests=ran)
+        if not report.ran:
+            return ()  # the whole suite says why
+        broken = tuple(test for test in ran if report.statuses.get(test) not in GOOD)
+    if not broken or not _pass(bench, None, ran, broken):
+        return ()
     reports.append(report)
     return broken
+
+
+def _chosen(baseline: Baseline, patch: Patch) -> tuple[str, ...]:
+    """The PASS_TO_PASS tests that a patch affects; none where they are too many or not known."""
+    spec = suite_spec(baseline)
+    if baseline.impact is None or check_patch(patch, Exceptions(named=spec.named)):
+        return ()
+    found = affected(baseline.impact, judged(patch, Exceptions(named=spec.named)))
+    chosen = tuple(t for t in spec.pass_to_pass if found is not None and t in found)
+    return chosen if len(chosen) <= MOST_AFFECTED * len(spec.pass_to_pass) else ()
+
+
+def _pass(bench: Bench, patch: Patch | None, ran: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the wanted tests pass where `ran` are run, with a patch or at the base commit."""
+    spec = suite_spec(bench.baseline)
+    report = run_tests(bench.sandbox, spec, patch, bench.limits, tests=ran)
+    return report.ran and all(report.statuses.get(test) in GOOD for test in wanted)
 
 
 def _flickered(bench: Bench, patch: Patch, report: TestReport) -> tuple[str, ...]:
     """The PASS_TO_PASS tests that failed newly and are none the worse for it; all or none.
 
     They are run twice more in fresh boxes, alone and then in the whole suite as before, and one
-    that fails again is a regression. A FAIL_TO_PASS test is never run until it passes.
+    that fails again is a regression. Where a runner's files fail alone without the patch too, that
+    says nothing, and the whole suite runs twice. A FAIL_TO_PASS test is never run until it passes.
     """
     spec = suite_spec(bench.baseline)
     broken = grade(spec, report).broken
     if not report.ran or report.tampered or not 0 < len(broken) <= MOST_AGAIN:
         return ()
     for tests in (broken, ()):
-        again = run_tests(bench.sandbox, spec, patch, bench.limits, tests=tests)
-        if not again.ran or any(again.statuses.get(test) not in GOOD for test in broken):
+        again = _pass(bench, patch, tests, broken)
+        if not again and tests and spec.command.runner in BY_FILE:
+            alone = _pass(bench, None, tests, broken)
+            again = not alone and _pass(bench, patch, (), broken)
+        if not again:
             return ()
     return broken
 
