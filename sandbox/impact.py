@@ -13,9 +13,10 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sandbox.contract import Box, Limits, Sandbox, TestSpec
+from sandbox.contract import Box, Limits, Sandbox, TestCommand, TestSpec
 from sandbox.imports import Imports, reached
 from sandbox.planted import text_of
+from sandbox.reported_canaries import order_of
 from sandbox.runner import command_line
 from sandbox.unified_diff import FileChange, Hunk
 
@@ -50,8 +51,15 @@ def learn_impact(
         SandboxUnavailableError: no box could be opened, or the box failed.
     """
     if suite.command.runner in BY_FILE:
-        return _by_file(sandbox, suite, tests, limits)
+        alone = runs_files_alone(suite.command)
+        return _by_file(sandbox, suite, tests, limits) if alone else None
     return _by_function(sandbox, suite, limits) if suite.command.runner == "pytest" else None
+
+
+def runs_files_alone(command: TestCommand) -> bool:
+    """Whether files that are chosen are all that a recipe's command runs."""
+    orders = (order_of(word) for word in command.argv)
+    return any(order is not None and order.get("alone") is True for order in orders)
 
 
 def _by_function(sandbox: Sandbox, suite: TestSpec, limits: Limits) -> Impact | None:

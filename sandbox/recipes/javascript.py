@@ -11,6 +11,7 @@ from sandbox.contract import TestCommand
 from sandbox.errors import ImageBuildError
 from sandbox.recipes import machine, node_home, npm_packages
 from sandbox.recipes.layers import Layer, leads_out, place_in_repository, reported, script
+from sandbox.recipes.npm_files import told_apart
 from sandbox.recipes.npm_manifest import NAME, allowed, json_of, read_manifest
 from sandbox.recipes.npm_scripts import Script, choose_script, read_command
 from sandbox.recipes.place import PROJECT_NOTES, REPORT
@@ -122,7 +123,7 @@ class JavaScriptRecipe:
             reason = "the repository's owner set this command"
             if found is None:
                 return (TestCommand("command", tuple(wanted), reason),)
-            return (command(found, reason),)
+            return (command(found, reason, checkout),)
         found = choose_script(manifest, checkout)
         if found is None:
             said = manifest.scripts.get("test", "")
@@ -130,7 +131,7 @@ class JavaScriptRecipe:
                 "package.json has no test script and no known test runner"
             )  # fmt: skip
             raise ImageBuildError("test command", f"{reason}; set `test_command` in evoscale.yml")
-        return (command(found, found.reason),)
+        return (command(found, found.reason, checkout),)
 
     def found(self, checkout: Path) -> Steps:
         """The packages that the manifest asks for, and what its test script comes down to."""
@@ -185,9 +186,9 @@ def _quoted(word: str) -> str:
     return f"{key}={shlex.quote(value)}" if plain else shlex.quote(word)
 
 
-def command(found: Script, reason: str) -> TestCommand:
+def command(found: Script, reason: str, checkout: Path) -> TestCommand:
     """A runner's command line with the options that make it report."""
-    argv, order = _runner(found)
+    argv, order = _runner(found, checkout)
     order |= {
         "argv": _after_builds(found, argv),
         "env": {**ENVIRONMENT, **dict(found.environment)},
@@ -204,12 +205,11 @@ def _after_builds(found: Script, argv: list[str]) -> list[str]:
     return ["sh", "-c", f'{steps} && exec "$@"', "sh", *argv]
 
 
-def _runner(found: Script) -> tuple[list[str], dict[str, object]]:
+def _runner(found: Script, checkout: Path) -> tuple[list[str], dict[str, object]]:
     """The argv and, for the program that runs it, how ids and the report are handled."""
     own = [word for word in found.arguments if word not in {"run", "{tests}"}]
     if found.runner in BY_FILE:
-        argv = [*BY_FILE[found.runner], *own]
-        return argv, {"select": "files", "output": "json" if found.runner == "mocha" else ""}
+        return _by_file(found.runner, own, checkout)
     order: dict[str, object] = {"select": "none", "all": own, "expand": True}
     if found.runner == "node":
         order["all"] = [word for word in own if word != "--test"] or list(BORP[found.program])
@@ -220,3 +220,17 @@ def _runner(found: Script) -> tuple[list[str], dict[str, object]]:
         argv = [found.program, *TAP.get(found.program, ()), *patient]
         return argv, {**order, "output": "tap"}
     return [found.program], order
+
+
+def _by_file(runner: str, own: list[str], checkout: Path) -> tuple[list[str], dict[str, object]]:
+    """The argv and the order of a runner whose ids name files.
+
+    Chosen files stand in the place of those that the script names (`all`), or beside them where
+    these cannot be told from its options (no `alone`).
+    """
+    order: dict[str, object] = {"select": "files", "output": "json" if runner == "mocha" else ""}
+    apart = told_apart(runner, own, checkout)
+    if apart is None:
+        return [*BY_FILE[runner], *own], order
+    options, files = apart
+    return [*BY_FILE[runner], *options], {**order, "all": files, "alone": True}

@@ -6,6 +6,7 @@ from sandbox import images
 from sandbox.contract import Patch, Sandbox, TestCommand, TestSpec
 from sandbox.impact import Impact, affected, impact_of, learn_impact
 from sandbox.imports import Imports
+from sandbox.recipes.layers import reported
 from sandbox.unified_diff import parse
 from tests.sandbox.conftest import CALC, LIMITS, WriteRepository, body, settings
 
@@ -40,9 +41,12 @@ def test_a_run_notes_which_test_enters_which_function(sandbox: Sandbox, calc: Te
 def test_a_suite_that_gives_nothing_is_not_noted(sandbox: Sandbox, calc: TestSpec) -> None:
     assert learn_impact(sandbox, calc, (), replace(LIMITS, wall_clock_s=0.01)) is None
     for runner in ("tap", "vitest"):  # of which the first cannot run a file, and no file is there
-        command = TestCommand(runner, (runner,), "test")
-        other = replace(calc, command=command)
+        other = replace(calc, command=by_file(runner))
         assert learn_impact(sandbox, other, ("test/a.test.js > x",), LIMITS) is None
+
+
+def by_file(runner: str, **order: object) -> TestCommand:
+    return reported(runner, {"argv": [runner], "select": "files", "alone": True, **order}, "test")
 
 
 SCRIPTS = {
@@ -61,7 +65,7 @@ def test_a_suite_that_is_run_by_file_is_chosen_from_by_what_its_files_import(
     root = write_repository({**CALC, **SCRIPTS})
     (root / "src/linked.ts").symlink_to("/etc/hosts")
     found = images.prepare(sandbox, root, test_command=None, settings=settings())
-    suite = TestSpec(found.image, TestCommand("vitest", ("vitest",), "test"))
+    suite = TestSpec(found.image, by_file("vitest"))
     tests = ("test/words.test.ts > counts", "test/a.test.js > x > y/z", "test/b.test.js > x")
     impact = learn_impact(sandbox, suite, tests, LIMITS)
     assert impact is not None
@@ -75,6 +79,8 @@ def test_a_suite_that_is_run_by_file_is_chosen_from_by_what_its_files_import(
         "src/other/index.js": {tests[1], tests[2]},
         "src/linked.ts": None,
     }
+    for command in (by_file("vitest", alone=False), TestCommand("vitest", ("vitest",), "test")):
+        assert learn_impact(sandbox, replace(suite, command=command), tests, LIMITS) is None
 
 
 def test_files_that_import_each_other_and_leave_the_repository_are_read_to_an_end() -> None:
