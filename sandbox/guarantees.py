@@ -70,15 +70,35 @@ def examine(sandbox: Sandbox, names: Iterable[str] | None = None) -> Iterator[Fi
         yield Finding(name, run_check(checks()[name], bench), name in known)
 
 
-def withstand(sandbox: Sandbox, settings: SandboxSettings) -> Iterator[Finding]:
-    """Run hostile candidates of a small repository, one after the other.
+def attacked(sandbox: Sandbox, settings: SandboxSettings) -> Iterator[Finding]:
+    """Everything that there is against a sandbox, one after the other, the gentle first.
+
+    Raises:
+        ImageBuildError: an image cannot be made.
+        SandboxUnavailableError: the back end does not answer.
+    """
+    found: list[Finding] = []
+    for finding in examine(sandbox):
+        found.append(finding)
+        yield finding
+    yield from withstand(sandbox, settings, bombs=safe_to_bomb(found))
+
+
+def safe_to_bomb(found: Iterable[Finding]) -> bool:
+    """Whether what keeps a machine alive holds, of what was found: else it is not tried whole."""
+    held = {finding.name for finding in found if finding.holds}
+    return all(name in held for word in ALWAYS for name in PROMISES[word])
+
+
+def withstand(sandbox: Sandbox, settings: SandboxSettings, *, bombs: bool) -> Iterator[Finding]:
+    """Run hostile candidates of a small repository, one after the other; `bombs` as in `trials`.
 
     Raises:
         ImageBuildError: the repository's environment cannot be made.
         SandboxUnavailableError: the back end does not answer.
     """
     target = hostile.prepare(sandbox, settings)
-    for name, trial in hostile.trials().items():
+    for name, trial in hostile.trials(bombs=bombs).items():
         try:
             problem = trial(target)
         except SandboxError as error:  # a sandbox that fails did not hold

@@ -18,7 +18,7 @@ def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in PROBES if name not in KEPT]:
         monkeypatch.delitem(PROBES, name)
     one = {PLANTED: hostile.trials()[PLANTED]}
-    monkeypatch.setattr(hostile, "trials", lambda: one)
+    monkeypatch.setattr(hostile, "trials", lambda **_: one)
 
 
 def test_check_says_what_holds_here() -> None:

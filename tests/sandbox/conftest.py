@@ -7,6 +7,7 @@ import pytest
 
 from sandbox import images
 from sandbox.backends import BACKENDS
+from sandbox.conformance.hostile import REPOSITORY
 from sandbox.contract import Limits, Patch, Sandbox, TestSpec
 from sandbox.errors import SandboxUnavailableError
 from sandbox.settings import MIB, SandboxSettings, default_cache_dir
@@ -18,20 +19,7 @@ OWN_RUNSC = "runc-runsc"
 """gVisor without an engine, likewise."""
 LIMITS = Limits(wall_clock_s=60.0, memory_bytes=512 * MIB, output_bytes=256 * 1024)
 
-CALC = {
-    "calc/__init__.py": "def add(a, b):\n    return a - b\n",
-    "tests/test_calc.py": (
-        "import unittest\n\nimport pytest\n\nfrom calc import add\n\n\n"
-        "def test_adds():\n    assert add(1, 2) == 3\n\n\n"
-        "def test_zero():\n    assert add(1, 0) == 1\n\n\n"
-        "class TestMore(unittest.TestCase):\n"
-        "    def test_in_a_class(self):\n        assert add(0, 0) == 0\n\n"
-        '    @unittest.skip("not today")\n    def test_skipped(self):\n        raise AssertionError\n\n\n'
-        '@pytest.mark.parametrize("word", ["a b", "c::d"])\ndef test_words(word):\n    assert word\n\n\n'
-        "@pytest.mark.xfail\ndef test_expected_to_fail():\n    assert add(1, 1) == 3\n"
-    ),
-}
-"""A repository with one bug."""
+CALC = REPOSITORY
 
 WriteRepository = Callable[[Mapping[str, str]], Path]
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from sandbox.conformance import hostile
-from sandbox.conformance.hostile.attack import Attack, honest, lying
+from sandbox.conformance.hostile.attack import HONEST, Attack, BadPatch, honest, lying
+from sandbox.conformance.hostile.walls import USES_UP
 from sandbox.contract import Sandbox
-from sandbox.guarantees import Finding, withstand
+from sandbox.guarantees import Finding, safe_to_bomb, withstand
 from tests.sandbox.conftest import opened, settings
 
 
@@ -16,10 +17,18 @@ def bubblewrap() -> Sandbox:
     return opened("bubblewrap")
 
 
-def found(sandbox: Sandbox, attack: Attack, monkeypatch: pytest.MonkeyPatch) -> Finding:
-    monkeypatch.setattr(hostile, "WAY_OUT", (attack,))
-    monkeypatch.setattr(hostile, "STATE", ())
-    return {each.name: each for each in withstand(sandbox, settings())}[f"contained: {attack.name}"]
+@pytest.fixture(autouse=True)
+def no_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for table in ("WAY_OUT", "STATE", "FAKES", "BAD_PATCHES"):
+        monkeypatch.setattr(hostile, table, ())
+
+
+def found(
+    sandbox: Sandbox, attack: Attack, monkeypatch: pytest.MonkeyPatch, table: str = "WAY_OUT"
+) -> Finding:
+    monkeypatch.setattr(hostile, table, (attack,))
+    findings = {each.name: each for each in withstand(sandbox, settings(), bombs=False)}
+    return findings[f"{'seen through' if table == 'FAKES' else 'contained'}: {attack.name}"]
 
 
 def test_what_is_contained_holds(bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,9 +58,7 @@ def test_a_goal_that_is_reached_is_named(
 ) -> None:
     reaching = hostile.REACHES.patch.replace("+reached = []", "+reached = ['a name', 'a mount']")
     monkeypatch.setattr(Attack, "patch", reaching)
-    monkeypatch.setattr(hostile, "WAY_OUT", ())
-    monkeypatch.setattr(hostile, "STATE", ())
-    (finding,) = withstand(bubblewrap, settings())
+    finding, _ = withstand(bubblewrap, settings(), bombs=False)
     assert finding.problem == "reached: a name, a mount"
 
 
@@ -61,4 +68,37 @@ def test_a_sandbox_that_fails_does_not_hold(
     target = hostile.prepare(bubblewrap, settings())
     gone = hostile.Target(bubblewrap, replace(target.suite, image="no-such-image"))
     monkeypatch.setattr(hostile, "prepare", lambda *_: gone)
-    assert not any(each.holds for each in withstand(bubblewrap, settings()))
+    finding, _ = withstand(bubblewrap, settings(), bombs=False)
+    assert not finding.holds
+
+
+@pytest.mark.parametrize(
+    ("attack", "problem"),
+    [
+        (Attack("a fix", HONEST), "it was believed"),
+        (Attack("unnamed", lying(""), said="the results are made up"), "it was believed"),
+        (Attack("breaks", "def add(a, b):\n    return 7\n", said="made up"), "not said to be"),
+    ],
+)
+def test_a_fake_that_is_believed_or_not_named_is_said(
+    attack: Attack, problem: str, bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert problem in (found(bubblewrap, attack, monkeypatch, "FAKES").problem or "")
+
+
+def test_a_bad_patch_that_is_taken_is_said(
+    bubblewrap: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = BadPatch("a fix", Attack("a fix", HONEST).patch, "leads out")
+    monkeypatch.setattr(hostile, "BAD_PATCHES", (good,))
+    *_, finding = withstand(bubblewrap, settings(), bombs=False)
+    assert (finding.name, finding.problem) == ("1 bad patches are refused", "a fix: taken")
+
+
+def test_bombs_are_kept_back_where_they_would_harm() -> None:
+    kept = {"the network is closed", "memory is limited", "processes are limited"}
+    found = [Finding(name, None, optional=False) for name in kept]
+    assert safe_to_bomb(found)
+    assert not safe_to_bomb(found[1:])
+    assert not safe_to_bomb([replace(found[0], problem="reached"), *found[1:]])
+    assert len(hostile.trials(bombs=True)) - len(hostile.trials(bombs=False)) == len(USES_UP)

@@ -47,6 +47,15 @@ class Attack:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BadPatch:
+    """A patch that must be refused before anything runs, and a pattern in what is said."""
+
+    name: str
+    patch: str
+    said: str
+
+
 def honest(body: str) -> str:
     """The right product, whose import also does this."""
     return textwrap.dedent(body).strip() + "\n\n\n" + HONEST

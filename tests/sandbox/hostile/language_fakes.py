@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sandbox.conformance.hostile.fakes import MADE_UP
 from sandbox.contract import Patch
-from tests.sandbox.hostile.fakes import MADE_UP
 
 BUGGY = "const add = (a, b) => a - b\n"
 BUGGY_GO = "func Add(a, b int) int { return a - b }\n"

@@ -15,14 +15,20 @@ import pytest
 
 from sandbox import images
 from sandbox.conformance.hostile import (
+    ENDS_GVISORS_BOX,
     IN_GVISOR,
     LEFT,
     gone_through,
+    in_gvisor,
     verdict_of,
+    what_is_said,
 )
-from sandbox.conformance.hostile.attack import HONEST, Attack
+from sandbox.conformance.hostile.attack import HONEST, Attack, BadPatch
+from sandbox.conformance.hostile.fakes import FAKES
 from sandbox.conformance.hostile.goals import LISTENING, OUTSIDE, REACHES, Goal
+from sandbox.conformance.hostile.patches import BAD_PATCHES
 from sandbox.conformance.hostile.plants import STATE, WAY_OUT
+from sandbox.conformance.hostile.walls import USES_UP
 from sandbox.contract import Box, Patch, Sandbox, TestSpec
 from sandbox.docker.engine import Engine
 from sandbox.errors import SandboxUnavailableError
@@ -32,16 +38,9 @@ from sandbox.policy import check_patch
 from sandbox.runner import run_tests
 from sandbox.trial import blind_trial
 from tests.sandbox.conftest import LIMITS, WriteRepository, body, settings
-from tests.sandbox.hostile.attack import BadPatch
-from tests.sandbox.hostile.fakes import BEYOND, FAKES, PLAIN, SPARING
-from tests.sandbox.hostile.patches import BAD_PATCHES
-from tests.sandbox.hostile.walls import USES_UP
+from tests.sandbox.hostile.fakes import BEYOND, PLAIN, SPARING
 from tests.sandbox.plain_user import as_root, plain_user
 
-ENDS_GVISORS_BOX = frozenset({"signals for process 1", "an answer forged on the line to the host"})
-"""Process 1 is in reach there: whoever touches it, or the line, loses the box and proves nothing."""
-FORK_BOMBS = frozenset({"fork bomb", "fork bomb of the shell"})
-"""What limits them is around gVisor's whole kernel: the box may end before their time does."""
 ALWAYS_IN_GVISOR = (
     "test_nothing_outside_is_reached",
     "test_an_attack_on_the_box_is_contained_named_and_gone",
@@ -93,10 +92,6 @@ def boxes_left(sandbox: Sandbox, stack: ExitStack) -> list[str]:
     return left
 
 
-def in_gvisor(sandbox: Sandbox) -> bool:
-    return sandbox.isolation.endswith("runsc")
-
-
 @pytest.fixture(scope="module")
 def outside(sandbox: Sandbox, calc: TestSpec, neighbour: Box, listener: socket.socket) -> str:
     """What code in a box says of all it tried to reach."""
@@ -125,13 +120,9 @@ def test_an_attack_on_the_box_is_contained_named_and_gone(
         report = run_tests(sandbox, calc, attack.patch, attack.limits, allowed=["*"])
         assert boxes_left(sandbox, stack) == before
     assert not gone_through(report)
-    if in_gvisor(sandbox) and attack.name in ENDS_GVISORS_BOX:
-        assert not grade(calc, report).resolved
-    else:
-        assert grade(calc, report).resolved == attack.fix, verdict_of(report)
-        ends = in_gvisor(sandbox) and attack.name in FORK_BOMBS
-        said = f"{attack.said}|the box ended with this command" if ends else attack.said
-        assert re.search(said, verdict_of(report)), verdict_of(report)
+    fix = attack.fix and not (in_gvisor(sandbox) and attack.name in ENDS_GVISORS_BOX)
+    assert grade(calc, report).resolved == fix, verdict_of(report)
+    assert re.search(what_is_said(attack, sandbox), verdict_of(report)), verdict_of(report)
     if attack.harms:
         assert neighbour.exec(["echo", "alive"]).output == b"alive\n"
         with sandbox.open(calc.image, LIMITS) as box:

@@ -1,7 +1,9 @@
 """Patches that try to reach what no patch may: refused by name before any box is opened."""
 
+from sandbox.conformance.hostile.attack import BadPatch
 from sandbox.policy import PATCH_CHARS
-from tests.sandbox.hostile.attack import BadPatch
+
+SAME = "similarity index 100%"
 
 
 def _new(path: str, mode: str = "100644", line: str = "x = 1", named: str | None = None) -> str:
@@ -9,6 +11,10 @@ def _new(path: str, mode: str = "100644", line: str = "x = 1", named: str | None
         f"diff --git a/{named or path} b/{named or path}\nnew file mode {mode}\n--- /dev/null\n"
         f"+++ b/{path}\n@@ -0,0 +1,1 @@\n+{line}\n"
     )
+
+
+def _head(old: str, new: str, *lines: str) -> str:
+    return "".join(f"{line}\n" for line in (f"diff --git a/{old} b/{new}", *lines))
 
 
 def _change(path: str) -> str:
@@ -30,29 +36,53 @@ BAD_PATCHES = (
     BadPatch("git's directory further down", _new("a/.git/config"), "git's own directory"),
     BadPatch("a submodule", _new("sub", "160000", "Subproject commit " + "0" * 40), "mode 160000"),
     BadPatch("a symbolic link", _new("link", "120000", "/etc/passwd"), "mode 120000"),
-    BadPatch("a file that becomes a link", "diff --git a/x b/x\nold mode 100644\nnew mode 120000\n", "mode 120000"),
+    BadPatch(
+        "a file that becomes a link",
+        _head("x", "x", "old mode 100644", "new mode 120000"),
+        "mode 120000",
+    ),
     BadPatch("a set-user-id bit", _new("tool", "104755"), "mode 104755"),
     BadPatch("a declared submodule", _new(".gitmodules"), "changes how git reads"),
     BadPatch("git attributes", _new(".gitattributes"), "changes how git reads"),
     BadPatch(
         "a binary bomb",
-        "diff --git a/x.bin b/x.bin\nnew file mode 100644\nindex 0..1\nGIT binary patch\nliteral 4294967296\nzcmV\n",
+        _head(
+            "x.bin",
+            "x.bin",
+            "new file mode 100644",
+            "index 0..1",
+            "GIT binary patch",
+            "literal 4294967296",
+            "zcmV",
+        ),
         "binary file",
     ),
-    BadPatch("binary files that differ", "diff --git a/x b/x\nindex 1..2\nBinary files a/x and b/x differ\n", "binary"),
+    BadPatch(
+        "binary files that differ",
+        _head("x", "x", "index 1..2", "Binary files a/x and b/x differ"),
+        "binary",
+    ),
     BadPatch("a megabyte and more", "x" * (PATCH_CHARS + 1), "larger than"),
     BadPatch("a NUL", _new("x.py", line="x\0y"), "NUL"),
-    BadPatch("a newline in a name", '--- "a/a\\nb.py"\n+++ "b/a\\nb.py"\n@@ -1 +1 @@\n-a\n+b\n', "no plain path|not a plain path"),
-    BadPatch("more lines than announced", "--- a/x\n+++ b/x\n@@ -1,1 +1,999999999 @@\n-a\n+b\n", "ends in the middle"),
+    BadPatch(
+        "a newline in a name",
+        '--- "a/a\\nb.py"\n+++ "b/a\\nb.py"\n@@ -1 +1 @@\n-a\n+b\n',
+        "not a plain path",
+    ),
+    BadPatch(
+        "more lines than announced",
+        "--- a/x\n+++ b/x\n@@ -1,1 +1,999999999 @@\n-a\n+b\n",
+        "ends in the middle",
+    ),
     BadPatch("two paths in one change", _new("x.py", named="tests/x.py"), "names other files"),
     BadPatch(
         "a rename onto a test",
-        "diff --git a/x.py b/tests/x.py\nsimilarity index 100%\nrename from x.py\nrename to tests/x.py\n",
+        _head("x.py", "tests/x.py", SAME, "rename from x.py", "rename to tests/x.py"),
         "is a test",
     ),
     BadPatch(
         "a copy of a test over the product",
-        "diff --git a/tests/test_calc.py b/y.py\nsimilarity index 100%\ncopy from tests/test_calc.py\ncopy to y.py\n",
+        _head("tests/test_calc.py", "y.py", SAME, "copy from tests/test_calc.py", "copy to y.py"),
         "is a test",
     ),
     BadPatch("the tests", _change("tests/test_calc.py"), "is a test"),
@@ -68,5 +98,5 @@ BAD_PATCHES = (
     BadPatch("a workflow", _new(".github/workflows/ci.yml"), "continuous integration"),
     BadPatch("a lock file", _new("uv.lock"), "decides what is installed"),
     BadPatch("requirements", _new("requirements.txt"), "decides what is installed"),
-)  # fmt: skip
+)
 """Every one is refused before a box is opened, on every back end."""

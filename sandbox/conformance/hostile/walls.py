@@ -1,14 +1,14 @@
-"""Attacks on what a box may use; what it can reach and leave is in `sandbox.conformance.hostile`."""
+"""Attacks on what a box may use: bombs, fillers, floods, and what will not end."""
 
 from dataclasses import replace
 
-from sandbox.conformance.hostile.attack import Attack, honest, lying
+from sandbox.conformance.hostile.attack import LIMITS, Attack, honest, lying
 from sandbox.settings import MIB
-from tests.sandbox.conftest import LIMITS
 
 SHORT = replace(LIMITS, wall_clock_s=2.5, memory_bytes=256 * MIB, pids=64)
 NO_SPACE = "No space left|more files than its limit|ran out of memory|no test report"
 OUT_OF_TIME = "ran out of time"
+WRITABLE = ("/repo", "/tmp", "/dev/shm")  # noqa: S108  # in the box
 
 USES_UP = (
     Attack(
@@ -65,7 +65,7 @@ USES_UP = (
             limits=replace(SHORT, wall_clock_s=20.0),
             harms=True,
         )
-        for place in ("/repo", "/tmp", "/dev/shm")
+        for place in WRITABLE
     ),
     *(
         Attack(
@@ -80,7 +80,7 @@ USES_UP = (
             limits=replace(SHORT, wall_clock_s=40.0),
             harms=True,
         )
-        for place in ("/repo", "/tmp")
+        for place in WRITABLE[:2]
     ),
     Attack(
         "ten gigabytes on the box's own output",
