@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from sandbox.contract import TestFile
+from sandbox.policy import protected
 from sandbox.runner import command_line
 from sandbox.trial.showing import Showing, Tree
 from sandbox.twins.python import twins
@@ -20,9 +21,11 @@ def showings(tree: Tree, test: str) -> Iterator[Showing]:
     for place in dict.fromkeys([path, f"{tree.folder}{path}"]):
         text = tree.read(place) if place.endswith(".py") and names else None
         turned = twins(_in_utf8(text), names) if text else ()
-        if turned:
+        if turned and text:
             argv = command_line(command, [test])
-            yield Showing(test, argv, None, turned=False)
+            # Laid as its twins are, or its age would tell; but not over what a patch may change.
+            laid = TestFile(place, text) if protected(place) is not None else None
+            yield Showing(test, argv, laid, turned=False)
             for twin in turned:
                 yield Showing(test, argv, TestFile(place, twin), turned=True)
             return

@@ -8,7 +8,7 @@ import pytest
 from sandbox.contract import Limits, Patch, Sandbox, TestCommand, TestFile, TestSpec
 from sandbox.recipes.layers import reported
 from sandbox.runner import lay
-from sandbox.trial import Trial, blind_trial, go
+from sandbox.trial import Trial, blind_trial, go, python
 from sandbox.trial.showing import Showing, Tree
 from sandbox.twins.tokens import MOST_CHARS
 
@@ -77,6 +77,19 @@ def test_a_file_is_laid_as_it_was_whatever_its_encoding(showing: Sandbox, bare: 
         assert unedited.file is not None
         assert lay(box, (), [unedited.file]) is None
         assert box.read_file("calc_test.go", len(text) + 1) == text
+
+
+@pytest.mark.parametrize(("path", "laid"), [("test_calc.py", True), ("product.py", False)])
+def test_a_test_of_python_is_laid_as_its_twins_are(
+    path: str, laid: bool, showing: Sandbox, bare: str
+) -> None:
+    text = "def test_adds():\n    assert add(1, 2) == 3\n"
+    with showing.open(bare, LIMITS) as box:
+        box.write_file(path, text.encode())
+        spec = TestSpec(bare, TestCommand("pytest", ("pytest", "{tests}"), "for a test"))
+        first, *twins = python.showings(Tree(box, spec), f"{path}::test_adds")
+    assert first.file == (TestFile(path, text) if laid else None)
+    assert [each.turned for each in twins] == [True, True]
 
 
 GO_TEST = "package calc\n\nfunc TestAdds(t *testing.T) {\n}\n"
