@@ -7,9 +7,11 @@ fetch again what is missing.
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 DAY_S = 86_400.0
 EVERY_S = 60.0
 PRUNE_ROUNDS = 60
+NPM_PART = re.compile(r"(.*/_cacache/)(content|index)-v[^/]*/.*", re.DOTALL)
 SPARED_S = 600.0
 """A download may still be writing what is younger; it is killed before it is as old."""
 
@@ -72,15 +75,43 @@ def prune(sandbox: Sandbox, *, older_than_s: float, most_bytes: int) -> Pruned:
 def prune_downloads(folder: Path, *, older_than_s: float, most_bytes: int) -> Pruned:
     """Remove files that package managers have kept for too long, or the longest unused of too many.
 
-    Their time of use is as exact as the file system keeps it, which is often a day.
+    Their time of use is as exact as the file system keeps it, which is often a day. Folders that
+    this or an earlier time left empty go too.
     """
     now = time.time()
     found = list(_files(folder))
+    folders = _unchanged(folder, now - SPARED_S)
     wanted = too_many(found, older_than_s=older_than_s, most_bytes=most_bytes, now=now)
-    gone = [each for each in wanted if now - each.used_at > SPARED_S and _removed(Path(each.name))]
+    old = [each for each in wanted if now - each.used_at > SPARED_S]
+    gone = [each for each in _with_indexes(old, found) if _removed(Path(each.name))]
+    for each in folders:
+        with suppress(OSError):  # it is not empty, or gone
+            each.rmdir()
     freed = sum(each.size_bytes for each in gone)
     left = sum(each.size_bytes for each in found) - freed
     return Pruned(tuple(each.name for each in gone), freed, left)
+
+
+def _with_indexes(gone: Sequence[StoredImage], found: Sequence[StoredImage]) -> list[StoredImage]:
+    """What is to go, and before it the index of each of npm's caches that loses content.
+
+    Where npm's index names content that is gone, npm fails and does not ask the registry. Without
+    an index it asks, and finds by their digests the archives that are still there.
+    """
+    parts = {each: NPM_PART.fullmatch(each.name) for each in found}
+    losing = {part[1] for each in gone if (part := parts[each]) and part[2] == "content"}
+    index = [e for e, part in parts.items() if part and part[2] == "index" and part[1] in losing]
+    return list(dict.fromkeys([*index, *gone]))
+
+
+def _unchanged(folder: Path, since: float) -> list[Path]:
+    """The folders below a folder in which nothing came or went since then, the deepest first."""
+    found: list[Path] = []
+    for parent, _, _ in os.walk(folder, topdown=False):
+        with suppress(FileNotFoundError):
+            if Path(parent) != folder and Path(parent).lstat().st_mtime < since:
+                found.append(Path(parent))
+    return found
 
 
 def _files(folder: Path) -> Iterator[StoredImage]:
@@ -111,16 +142,31 @@ def tend(sandbox: Sandbox, settings: SandboxSettings, stop: threading.Event) -> 
     """Every minute clear up after killed processes, every hour prune, until told to stop."""
     rounds = 0
     while not stop.is_set():
+        hourly = rounds % PRUNE_ROUNDS == 0
         try:
-            sandbox.reap()
-            if rounds % PRUNE_ROUNDS == 0:
-                age_s = settings.images_days * DAY_S
-                pruned = prune(sandbox, older_than_s=age_s, most_bytes=settings.images_bytes)
-                logger.info("%d images were removed", len(pruned.removed))
-                most = settings.downloads_bytes
-                kept = prune_downloads(settings.downloads, older_than_s=age_s, most_bytes=most)
-                logger.info("%d files of downloads were removed", len(kept.removed))
+            _tend_images(sandbox, settings, hourly=hourly)
         except SandboxError as error:
             logger.warning("boxes could not be cleared up: %s", error)
+        if hourly:  # whatever becomes of the images
+            _tend_downloads(settings)
         rounds += 1
         stop.wait(EVERY_S)
+
+
+def _tend_images(sandbox: Sandbox, settings: SandboxSettings, *, hourly: bool) -> None:
+    sandbox.reap()
+    if hourly:
+        age_s = settings.images_days * DAY_S
+        pruned = prune(sandbox, older_than_s=age_s, most_bytes=settings.images_bytes)
+        logger.info("%d images were removed", len(pruned.removed))
+
+
+def _tend_downloads(settings: SandboxSettings) -> None:
+    age_s = settings.images_days * DAY_S
+    most = settings.downloads_bytes
+    try:
+        kept = prune_downloads(settings.downloads, older_than_s=age_s, most_bytes=most)
+    except OSError as error:
+        logger.warning("kept downloads could not be cleared up: %s", error)
+    else:
+        logger.info("%d files of downloads were removed", len(kept.removed))

@@ -36,6 +36,8 @@ MISSING = re.compile(
     r"(?:No matching version found for|404[^\n]*'|notsup[^\n]*for|Unsupported[^\n]*for) ?"
     r"((?:@[\w.~-]+/)?[\w.~-]+)@"
 )
+STALE = re.compile(r"ENOENT[^\n]*_cacache")
+"""Npm's cache does not hold what its index says: others clear it up while npm reads."""
 NO_REGISTRY = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ENETUNREACH", "ECONNRESET")
 REFUSED = ("EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY")
 OPTIONS = (
@@ -104,7 +106,9 @@ def _npm(
     if lock:
         (place / "package-lock.json").write_text(lock, encoding="utf-8")
     try:
-        done = _run(npm, place, max(deadline - time.monotonic(), 1))
+        done = _run(npm, place, deadline)
+        if done.returncode and STALE.search(done.stderr):
+            done = _run(npm, place, deadline, "--cache={scratch}/cache")
     except subprocess.TimeoutExpired as error:
         reason = f"they could not be had within {DOWNLOAD_S:.0f} seconds"
         raise ImageBuildError(STEP, reason) from error
@@ -114,11 +118,13 @@ def _npm(
     return done.stderr
 
 
-def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str]:
+def _run(npm: Path, place: Path, deadline: float, *more: str) -> subprocess.CompletedProcess[str]:
     """Start npm with a home of its own, the operator's settings for npm, and no git.
 
+    `{scratch}` in what else it is told is a folder that goes when npm has ended.
+
     Raises:
-        TimeoutExpired: it took longer than `left` seconds.
+        TimeoutExpired: it took until after the deadline.
         ImageBuildError: what it has laid is too large.
         OSError: it cannot be started, or this machine's disk is full.
     """
@@ -135,7 +141,9 @@ def _run(npm: Path, place: Path, left: float) -> subprocess.CompletedProcess[str
         set_here = fetch_environment("NPM_CONFIG_")
         there = {name.upper() for name in set_here} - {"HOME"}
         own = {name: value for name, value in home.items() if name not in there}
-        argv = [str(npm), *OPTIONS, f"--git={git}"]
+        asked = [word.format(scratch=scratch) for word in more]
+        argv = [str(npm), *OPTIONS, f"--git={git}", *asked]
+        left = max(deadline - time.monotonic(), 1)
         return stops.run(argv, cwd=place, env={**set_here, **own}, timeout_s=left, watch=room.check)
 
 

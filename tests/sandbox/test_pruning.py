@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sandbox import images
 from sandbox.contract import Limits, Sandbox, StoredImage
 from sandbox.directories import FOLDER, Store
+from sandbox.errors import SandboxUnavailableError
 from sandbox.locks import in_use
 from sandbox.owners import LABEL, owner
 from sandbox.pruning import prune, prune_downloads, tend, too_many
@@ -185,6 +186,23 @@ def test_tending_ends_when_told_and_outlives_a_machine_that_fails(
     assert store.images() == []
 
 
+def test_downloads_are_pruned_where_the_engine_does_not_answer(tmp_path: Path) -> None:
+    stop = threading.Event()
+    found = settings(cache_dir=tmp_path / "cache")
+    aged = found.downloads / "pip/aged"
+    aged.parent.mkdir(parents=True)
+    aged.write_bytes(b"x")
+    os.utime(aged, (1000, 1000))
+
+    class Failing:
+        def reap(self) -> int:
+            stop.set()
+            raise SandboxUnavailableError("test", "it does not answer")
+
+    tend(Failing(), found, stop)  # type: ignore[arg-type]  # as much of a sandbox as is used
+    assert not aged.exists()
+
+
 def test_of_kept_downloads_the_longest_unused_go_and_what_may_be_written_now_stays(
     tmp_path: Path,
 ) -> None:
@@ -207,6 +225,25 @@ def test_of_kept_downloads_the_longest_unused_go_and_what_may_be_written_now_sta
     assert prune_downloads(tmp_path / "none", older_than_s=1, most_bytes=0).left_bytes == 0
 
 
+def test_an_index_goes_with_what_it_names_and_folders_that_are_empty_go(tmp_path: Path) -> None:
+    cache, other = tmp_path / "npm/_cacache", tmp_path / "other/_cacache"
+    old, new = cache / "content-v2/aa/old", cache / "content-v2/bb/new"
+    indexes = cache / "index-v5/cc/index", other / "index-v5/cc/index"
+    empty, fresh = tmp_path / "pip/a/b", tmp_path / "pip/fresh"
+    for path in (old, new, *indexes):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x" * 10)
+    for place in (empty, fresh):
+        place.mkdir(parents=True)
+    for path in (old, old.parent, empty, empty.parent):
+        os.utime(path, (1000, 1000))
+    pruned = prune_downloads(tmp_path, older_than_s=3600, most_bytes=MANY)
+    assert pruned.removed == (str(indexes[0]), str(old))
+    assert (pruned.freed_bytes, pruned.left_bytes) == (20, 20)
+    assert [path.exists() for path in (new, indexes[1], fresh)] == [True, True, True]
+    assert [path.exists() for path in (old.parent, empty, empty.parent)] == [False, False, False]
+
+
 @pytest.mark.network
 @pytest.mark.parametrize("manager", ["pip", "npm"])
 def test_what_was_pruned_is_fetched_again(
@@ -226,13 +263,34 @@ def test_what_was_pruned_is_fetched_again(
         return bool(list(place.glob("iniconfig-*.whl")))
 
     assert fetch(tmp_path / "first")
-    kept = sorted(path for path in (tmp_path / "downloads" / manager).rglob("*") if path.is_file())
-    if not kept:
+    kept = [path for path in (tmp_path / "downloads" / manager).rglob("*") if path.is_file()]
+    contents = [path for path in kept if "content-v2" in path.parts or path.suffix == ".body"]
+    if not contents:
         pytest.skip("this index lets nothing be kept")
-    for path in kept[::2]:  # half of it, so that nothing fits together
+    for path in contents:  # and what names them stays
         os.utime(path, (1000, 1000))
+    # npm then trusts its index, however old; of a registry's answer it may do so for hours
+    monkeypatch.setenv("NPM_CONFIG_PREFER_OFFLINE", "true")
     assert prune_downloads(tmp_path / "downloads", older_than_s=3600, most_bytes=MANY).removed
+    assert not any("index-v5" in path.parts and path.exists() for path in kept)
     assert fetch(tmp_path / "second")
+
+
+@pytest.mark.network
+def test_what_is_pruned_while_npm_reads_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVOSCALE_SANDBOX_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NPM_CONFIG_PREFER_OFFLINE", "true")
+    for name in ("NPM_CONFIG_CACHE", "npm_config_cache"):
+        monkeypatch.delenv(name, raising=False)
+    if which("npm") is None:
+        pytest.skip("this machine has no npm")
+    npm_packages.download({"is-number": "7.0.0"}, "", tmp_path / "first")
+    (content,) = (tmp_path / "downloads/npm").rglob("content-v2")
+    shutil.rmtree(content)
+    npm_packages.download({"is-number": "7.0.0"}, "", tmp_path / "second")
+    assert (tmp_path / "second/node_modules/is-number/package.json").is_file()
 
 
 def left_behind() -> dict[str, list[str]]:
