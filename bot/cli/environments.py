@@ -330,6 +330,7 @@ def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str, seco
         f"| {language} | " + " | ".join(str(count) for count in counts.values()) + " |"
         for language, counts in totals(rows).items()
     ]
+    lines += ["", *_shares(rows)]
     lines += [
         "",
         "| project | language | tests | red | flaky | build s | test s | outcome |",
@@ -337,6 +338,18 @@ def as_markdown(rows: Sequence[Row], of: int, command: str, isolation: str, seco
     ]
     lines += [_line(row) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _shares(rows: Sequence[Row]) -> list[str]:
+    """How many are green of Python and JavaScript, together and each alone."""
+    counts = totals(rows)
+    both = [name for name in ("python", "javascript") if name in counts]
+    said = []
+    for names in [both] * (len(both) > 1) + [[name] for name in both]:
+        green, of = (sum(counts[name][key] for name in names) for key in ("green", "projects"))
+        alone = " together" if len(names) > 1 else " alone"
+        said.append(f"{' and '.join(names)}{alone} {green} of {of} ({green / of:.0%})")
+    return [f"Green: {', '.join(said)}."] if said else []
 
 
 def _line(row: Row) -> str:
